@@ -1,0 +1,178 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/internal/crashpoint"
+)
+
+// Publisher stores a message in the stream and returns when it is there. After
+// piccolo.ErrFull it is not; after any other error it may be.
+type Publisher interface {
+	Publish(context.Context, *piccolo.Message) error
+}
+
+// Observer is told of every flush.
+type Observer interface {
+	Flushed(piccolo.Flush)
+}
+
+const (
+	// linger is how long a flush waits at most for those who waited for the
+	// one before to be back: sharing an fsync is worth more than that.
+	linger = 2 * time.Millisecond
+
+	// publishTimeout is how long a publish waits for its acknowledgement
+	// before it is tried again. A full disk gives no answer at all.
+	publishTimeout = 2 * time.Second
+
+	firstRetry = 20 * time.Millisecond
+	lastRetry  = 500 * time.Millisecond
+
+	sweepEvery = 10 * time.Second
+)
+
+// flusher takes the batches of one reducer, oldest first, one at a time, and
+// has each stored in the stream. While one is on its way the next gathers, so
+// that the load sets the size of batches by itself.
+type flusher struct {
+	reducer  *reducer
+	head     *pending // the oldest batch whose outcome is unknown
+	bus      Publisher
+	interval time.Duration
+	observer Observer
+	log      *slog.Logger
+	waiting  *waiting // replies that wait for applied
+
+	state *atomic.Pointer[error] // why nothing more may be counted, if so
+
+	sealed piccolo.Batch // reused
+	data   []byte        // reused
+	swept  time.Time
+}
+
+// run flushes until stop is closed and all that was counted is stored, or
+// until ctx ends. It returns what could not be stored, in order; nothing may
+// be added to the reducer any more when stop is closed.
+func (f *flusher) run(ctx context.Context, stop <-chan struct{}) (left []piccolo.Message) {
+	for {
+		p := f.head
+		if p.empty() {
+			select {
+			case <-f.reducer.opened:
+				continue
+			case <-stop:
+				if p.empty() {
+					return left
+				}
+			}
+		}
+		f.gather(p, stop)
+		m := f.seal(p)
+		crashpoint.Here("flush.sealed")
+		if len(left) > 0 || !f.store(ctx, m) {
+			left = append(left, *m)
+			f.data = nil // it is the message's now
+		} else {
+			crashpoint.Here("flush.stored")
+			close(p.stored) // Invariant: no reply before the acknowledgement.
+		}
+		f.head = p.next.Load()
+		f.sweep()
+	}
+}
+
+// gather returns when p is to be flushed: it is full, its first increment has
+// waited for the interval, or replies wait for it. In the last case it stays
+// a little for as many as waited for the batch before.
+func (f *flusher) gather(p *pending, stop <-chan struct{}) {
+	interval := time.NewTimer(f.interval - time.Since(time.Unix(0, p.accepted.Load())))
+	defer interval.Stop()
+	var crowd <-chan time.Time
+	for !p.full() {
+		if waiters := p.waiters.Load(); waiters > 0 {
+			if waiters >= p.crowd {
+				return
+			}
+			if crowd == nil {
+				t := time.NewTimer(linger)
+				defer t.Stop()
+				crowd = t.C
+			}
+		}
+		select {
+		case <-p.due:
+		case <-crowd:
+			return
+		case <-interval.C:
+			return
+		case <-stop:
+			return
+		}
+	}
+}
+
+// seal makes p a message. Its bytes never change afterwards.
+func (f *flusher) seal(p *pending) *piccolo.Message {
+	f.reducer.seal(p, &f.sealed)
+	f.data = piccolo.AppendBatch(f.data[:0], &f.sealed)
+	if p.wantTotal.Load() {
+		f.waiting.add(p)
+	}
+	return &piccolo.Message{ID: p.id, Keys: len(f.sealed.Deltas), Increments: f.sealed.Increments, Data: f.data}
+}
+
+// store publishes m until it is acknowledged, and returns false where ctx ends
+// before that. The outcome of a publish that failed is unknown: only the same
+// bytes under the same id may follow it.
+func (f *flusher) store(ctx context.Context, m *piccolo.Message) bool {
+	start, wait := time.Now(), firstRetry
+	for retries := 0; ; retries++ {
+		try, cancel := context.WithTimeout(ctx, publishTimeout)
+		err := f.bus.Publish(try, m)
+		cancel()
+		if err == nil {
+			if retries > 0 {
+				f.log.Info("the stream takes batches again", "batch", m.ID, "retries", retries, "after", time.Since(start))
+			}
+			f.state.CompareAndSwap(&full, nil)
+			f.observer.Flushed(piccolo.Flush{
+				Keys: m.Keys, Increments: m.Increments, Bytes: len(m.Data), Retries: retries, Took: time.Since(start),
+			})
+			return true
+		}
+		if errors.Is(err, piccolo.ErrFull) {
+			f.state.CompareAndSwap(nil, &full)
+		}
+		if retries == 0 {
+			f.log.Error("a batch could not be stored, trying again until it is", "batch", m.ID, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
+			wait = min(2*wait, lastRetry)
+		}
+	}
+}
+
+// full is what state points to while the stream takes no more.
+var full = piccolo.ErrFull
+
+// sweep forgets idle keys now and then, and at once when they take up half of
+// what may be kept.
+func (f *flusher) sweep() {
+	b := f.reducer.budget
+	switch now := time.Now(); {
+	case b.used.Load() > b.max/2:
+		f.reducer.sweep(true)
+	case now.Sub(f.swept) > sweepEvery:
+		f.swept = now
+		f.reducer.sweep(false)
+	}
+}

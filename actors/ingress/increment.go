@@ -1,0 +1,176 @@
+package ingress
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// increment serves POST /increment: one pair in a form body, in the query
+// string, or in a JSON object.
+func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
+	var p pair
+	value, problem := in.decode(ctx, query, &p)
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	ack, problem := in.ackMode(ctx, &p)
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	// Whether it can be counted is decided before it is: a reply that is not
+	// 2xx counted nothing.
+	if err := in.refuse.Load(); err != nil {
+		in.fail(ctx, unavailable(*err))
+		return
+	}
+	hash := piccolo.Hash(p.key)
+	r := in.reducers[piccolo.Partition(hash, len(in.reducers))]
+	batch, err := r.add(hash, p.key, value, ack == piccolo.AckApplied)
+	if err != nil {
+		in.fail(ctx, unavailable(err))
+		return
+	}
+	held := in.await(batch, ack)
+	in.replies.acked(held)
+	in.reply(ctx, batch, held, p.key)
+}
+
+func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, p *pair) (value int64, problem *problem) {
+	if problem = p.parseForm(query, true); problem != nil {
+		return 0, problem
+	}
+	body := ctx.PostBody()
+	media, _, _ := bytes.Cut(ctx.Request.Header.ContentType(), []byte{';'})
+	switch media = bytes.TrimSpace(media); {
+	case bytes.EqualFold(media, []byte("application/json")):
+		problem = p.parseObject(body)
+	case len(media) == 0, bytes.EqualFold(media, []byte("application/x-www-form-urlencoded")):
+		problem = p.parseForm(body, false)
+	default:
+		problem = newProblem(415, "Content-Type %s is not taken: use application/x-www-form-urlencoded or application/json", quote(media))
+	}
+	if problem != nil {
+		return 0, problem
+	}
+	return p.increment(in.MaxKeyBytes)
+}
+
+const ackHeader = "Piccolo-Ack"
+
+func (in *Ingress) ackMode(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack, *problem) {
+	name := ctx.Request.Header.Peek(ackHeader)
+	switch {
+	case name == nil && p.ack == nil:
+		return in.Ack, nil
+	case name == nil:
+		name = p.ack
+	case p.ack != nil && !bytes.Equal(name, p.ack):
+		return 0, bad(ackHeader, "says %s and ?ack= says %s", quote(name), quote(p.ack))
+	}
+	ack, err := piccolo.ParseAck(string(name))
+	if err != nil {
+		return 0, bad(ackHeader, "is none of memory, stored, applied: %s", quote(name))
+	}
+	return ack, nil
+}
+
+// unavailable is the 503 for what could not be counted.
+func unavailable(err error) *problem {
+	detail := "nothing was counted: "
+	switch {
+	case errors.Is(err, piccolo.ErrBusy):
+		detail += "as many distinct keys wait in memory as may"
+	case errors.Is(err, piccolo.ErrFull):
+		detail += "the stream is full, the writer is behind or away"
+	default:
+		detail += err.Error()
+	}
+	p := newProblem(503, "%s", detail)
+	p.retryAfter = time.Second
+	return p
+}
+
+var timers = sync.Pool{New: func() any { return time.NewTimer(time.Hour) }}
+
+// await waits for as much as ack asks and returns what holds: less, when the
+// ack timeout passes first. The increment counts all the same.
+func (in *Ingress) await(p *pending, ack piccolo.Ack) piccolo.Ack {
+	if ack == piccolo.AckMemory {
+		return ack
+	}
+	p.wait()
+	outcome := p.stored
+	if ack == piccolo.AckApplied {
+		outcome = p.applied
+	}
+	timer := timers.Get().(*time.Timer)
+	timer.Reset(in.AckTimeout)
+	defer func() {
+		timer.Stop()
+		timers.Put(timer)
+	}()
+	select {
+	case <-outcome:
+		return ack
+	case <-timer.C:
+	}
+	select {
+	case <-p.stored:
+		return piccolo.AckStored
+	default:
+		return piccolo.AckMemory
+	}
+}
+
+func status(held piccolo.Ack) int {
+	if held == piccolo.AckMemory {
+		return fasthttp.StatusAccepted
+	}
+	return fasthttp.StatusOK
+}
+
+var (
+	ackHeaderBytes     = []byte(ackHeader)
+	receiptHeaderBytes = []byte("Piccolo-Receipt")
+	jsonContentType    = []byte("application/json")
+	ackBytes           = [...][]byte{
+		piccolo.AckMemory:  []byte(piccolo.AckMemory.String()),
+		piccolo.AckStored:  []byte(piccolo.AckStored.String()),
+		piccolo.AckApplied: []byte(piccolo.AckApplied.String()),
+	}
+)
+
+// reply says what holds, names the batch, and, after the commit, the total.
+func (in *Ingress) reply(ctx *fasthttp.RequestCtx, p *pending, held piccolo.Ack, key []byte) {
+	ctx.SetStatusCode(status(held))
+	h := &ctx.Response.Header
+	h.SetContentTypeBytes(jsonContentType)
+	var room [64]byte
+	receipt := p.id.Append(room[:0])
+	h.SetCanonical(ackHeaderBytes, ackBytes[held])
+	h.SetCanonical(receiptHeaderBytes, receipt)
+
+	body := ctx.Response.SwapBody(nil)[:0]
+	body = append(body, `{"ack":"`...)
+	body = append(body, ackBytes[held]...)
+	body = append(body, `","receipt":"`...)
+	body = append(body, receipt...)
+	body = append(body, '"')
+	if held == piccolo.AckApplied {
+		if total, ok := p.totals[string(key)]; ok {
+			body = append(body, `,"value":`...)
+			body = strconv.AppendInt(body, total, 10)
+		}
+	}
+	body = append(body, "}\n"...)
+	ctx.Response.SwapBody(body)
+}

@@ -1,0 +1,182 @@
+// Package ingress is the HTTP door: it takes increments, reduces them to one
+// delta per key and batch, has the batches stored in the stream, and replies.
+//
+//	routes ──► decode ──► reducer ──► flusher ──► stream
+//	   ◄── reply ◄── as much as the request asked to wait for
+//
+// HTTP server, reducers and flushers are one actor, because one must drain into
+// the next when it stops.
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// Reader answers a query for a key of a partition.
+type Reader interface {
+	Query(ctx context.Context, partition int, q piccolo.Query) (piccolo.Answer, error)
+}
+
+// Config is what an ingress needs. Every field is needed.
+type Config struct {
+	Listener   net.Listener
+	Producer   string
+	Partitions int
+	Stream     Publisher
+	MaxMessage int // bytes of a message's data that the stream takes
+	Reader     Reader
+	Observer   Observer
+	Log        *slog.Logger
+	Spool      string // a directory
+
+	Ack           piccolo.Ack // what a reply waits for when the request does not say
+	AckTimeout    time.Duration
+	FlushInterval time.Duration
+	DrainTimeout  time.Duration // for a stop to have everything stored, before it is spooled
+	MaxKeys       int
+	MaxBody       int
+	MaxKeyBytes   int
+}
+
+// Ingress is the actor. Make it with New.
+type Ingress struct {
+	Config
+	server   *fasthttp.Server
+	reducers []*reducer
+	flushers []*flusher
+	keys     *budget
+	waiting  *waiting
+	replies  Replies
+
+	refuse   atomic.Pointer[error] // why nothing more may be counted, if so
+	draining atomic.Bool
+	stop     chan struct{}
+	stopOnce sync.Once
+	done     chan struct{} // closed when Execute has returned
+}
+
+// New makes an ingress. It takes requests once Execute runs.
+func New(c Config) (*Ingress, error) {
+	room := c.MaxMessage - piccolo.MaxHeaderSize
+	if need := piccolo.MaxDeltaSize(c.MaxKeyBytes); room < need {
+		return nil, fmt.Errorf("a key of %d bytes does not fit into a message of %d: lower --max-key-bytes or raise the NATS server's max_payload", c.MaxKeyBytes, c.MaxMessage)
+	}
+	in := &Ingress{
+		Config:  c,
+		keys:    &budget{max: int64(c.MaxKeys)},
+		waiting: newWaiting(2 * c.AckTimeout),
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	for partition := range c.Partitions {
+		r := newReducer(c.Producer, partition, room, in.keys)
+		in.reducers = append(in.reducers, r)
+		in.flushers = append(in.flushers, &flusher{
+			reducer:  r,
+			head:     r.tail.Load(),
+			bus:      c.Stream,
+			interval: c.FlushInterval,
+			observer: c.Observer,
+			log:      c.Log,
+			waiting:  in.waiting,
+			state:    &in.refuse,
+		})
+	}
+	in.server = in.newServer()
+	return in, nil
+}
+
+// Applied takes a writer's notice that batches have been committed.
+func (in *Ingress) Applied(a piccolo.Applied) { in.waiting.applied(a) }
+
+// Execute serves until Interrupt is called or the listener fails. What it has
+// counted is in the stream or in the spool when it returns nil.
+func (in *Ingress) Execute() error {
+	defer close(in.done)
+	deadline, giveUp := context.WithCancel(context.Background())
+	defer giveUp()
+	flush := make(chan struct{}) // closed when nothing is counted any more
+
+	var flushers, old sync.WaitGroup
+	left := make([][]piccolo.Message, len(in.flushers))
+	for i, f := range in.flushers {
+		flushers.Go(func() { left[i] = f.run(deadline, flush) })
+	}
+	spool := spool{in.Spool}
+	var spooled error
+	old.Go(func() { spooled = spool.publish(deadline, in.flushers[0].store) })
+
+	served := make(chan error, 1)
+	go func() { served <- in.server.Serve(in.Listener) }()
+	var failed error
+	select {
+	case failed = <-served:
+	case <-in.stop:
+	}
+
+	in.drain()
+	for _, r := range in.reducers {
+		r.close()
+	}
+	close(flush)
+	timer := time.AfterFunc(in.DrainTimeout, giveUp)
+	defer timer.Stop()
+	flushers.Wait()
+	giveUp() // on what an earlier process left: the spool keeps it
+	old.Wait()
+	errs := []error{failed, spooled}
+	for _, messages := range left {
+		if len(messages) > 0 {
+			in.Log.Warn("batches go to the spool, the next start publishes them", "batches", len(messages), "spool", in.Spool)
+		}
+		errs = append(errs, spool.put(messages))
+	}
+	return errors.Join(errs...)
+}
+
+// Interrupt stops the actor and returns when it has stopped, so that whoever
+// is interrupted after it sees all that it published. It is safe to call when
+// Execute has returned.
+func (in *Ingress) Interrupt(error) {
+	in.stopOnce.Do(func() { close(in.stop) })
+	<-in.done
+}
+
+// Check says whether the ingress takes increments.
+func (in *Ingress) Check(context.Context) error {
+	if in.draining.Load() {
+		return piccolo.ErrStopping
+	}
+	if err := in.refuse.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// grace is how long clients on open connections have, after the listener was
+// closed, to take a reply that says Connection: close. A connection that is
+// closed while a request is on its way leaves the client wondering.
+const grace = 250 * time.Millisecond
+
+// drain answers the requests in flight and closes every connection.
+func (in *Ingress) drain() {
+	in.draining.Store(true)
+	_ = in.Listener.Close()
+	time.Sleep(grace)
+	ctx, cancel := context.WithTimeout(context.Background(), in.AckTimeout+time.Second)
+	defer cancel()
+	if err := in.server.ShutdownWithContext(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+		in.Log.Warn("connections were still busy when the ingress stopped", "error", err)
+	}
+}

@@ -1,0 +1,98 @@
+package ingress
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// number serves GET /v1/numbers/{key}: the committed value of a key, once the
+// batches named by ?after=RECEIPT are in it.
+func (in *Ingress) number(ctx *fasthttp.RequestCtx, path, query []byte) {
+	key, problem := unescapePath(path)
+	if problem == nil {
+		if err := piccolo.CheckKey(key, in.MaxKeyBytes); err != nil {
+			problem = bad("key", "%v: %s", err, quote(key))
+		}
+	}
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	partition := piccolo.Partition(piccolo.Hash(key), len(in.reducers))
+	q := piccolo.Query{Key: string(key)}
+	args := ctx.QueryArgs()
+	if after := args.Peek("after"); after != nil {
+		receipt, err := piccolo.ParseReceipt(string(after))
+		if err != nil {
+			in.fail(ctx, bad("after", "is not a receipt: %s", quote(after)))
+			return
+		}
+		receipt = receipt.In(partition)
+		q.After = receipt.String()
+		in.pull(receipt)
+	}
+	timeout, cancel := context.WithTimeout(context.Background(), in.AckTimeout)
+	defer cancel()
+	answer, err := in.Reader.Query(timeout, partition, q)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && q.After != "":
+		in.fail(ctx, newProblem(504, "the batch of receipt %s was not committed within %s", q.After, in.AckTimeout))
+	case errors.Is(err, context.DeadlineExceeded):
+		in.fail(ctx, newProblem(504, "the writer did not answer within %s", in.AckTimeout))
+	case err != nil:
+		p := newProblem(503, "the value cannot be read now: %v", err)
+		p.retryAfter = time.Second
+		in.fail(ctx, p)
+	case !answer.Found:
+		in.fail(ctx, newProblem(404, "key %s was never counted", quote(key)))
+	default:
+		in.replies.count(fasthttp.StatusOK)
+		body, err := json.Marshal(struct {
+			Key         string  `json:"key"`
+			Value       int64   `json:"value"`
+			FreshnessMS float64 `json:"freshness_ms"`
+		}{answer.Key, answer.Value, answer.FreshnessMS})
+		if err != nil {
+			panic(err) // strings and numbers
+		}
+		ctx.SetContentType("application/json")
+		ctx.SetBody(append(body, '\n'))
+	}
+}
+
+// pull has what a receipt of this process names flushed, if it still waits for
+// its interval.
+func (in *Ingress) pull(r piccolo.Receipt) {
+	for _, id := range r {
+		if id.Producer != in.Producer || id.Partition >= len(in.reducers) {
+			continue
+		}
+		if p := in.reducers[id.Partition].tail.Load(); p.id.Seq == id.Seq {
+			p.wait()
+		}
+	}
+}
+
+// unescapePath undoes percent-encoding; in a path, + is itself.
+func unescapePath(raw []byte) ([]byte, *problem) {
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '%' {
+			out = append(out, raw[i])
+			continue
+		}
+		b, ok := unhex(raw[i+1:])
+		if !ok {
+			return nil, bad("key", "is not valid percent-encoding: %s", quote(raw))
+		}
+		out = append(out, b)
+		i += 2
+	}
+	return out, nil
+}

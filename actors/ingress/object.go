@@ -1,0 +1,88 @@
+package ingress
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"unicode/utf8"
+)
+
+// parseObject reads {"key": "…", "value": 10}. It is stricter than
+// encoding/json, which takes the last of two fields of one name, ignores the
+// case of names, and turns what is not UTF-8 into a replacement character,
+// under which different keys would become one.
+func (p *pair) parseObject(body []byte) *problem {
+	if !utf8.Valid(body) {
+		return newProblem(400, "the body is not valid UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return newProblem(400, `the body is not a JSON object like {"key":"foo","value":10}: %s`, quote(body))
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return malformed(err)
+		}
+		name, _ := t.(string) // the decoder sees to it that it is one
+		switch name {
+		case "key":
+			if t, err = dec.Token(); err != nil {
+				return malformed(err)
+			}
+			key, ok := t.(string)
+			if !ok {
+				return bad("key", "is not a string: %v", t)
+			}
+			if hasReplacement(key) && !hasReplacement(string(body)) {
+				return bad("key", "has half of a surrogate pair: %s", quote(body))
+			}
+			if problem := p.set("key", &p.key, &p.hasKey, []byte(key)); problem != nil {
+				return problem
+			}
+		case "value":
+			if t, err = dec.Token(); err != nil {
+				return malformed(err)
+			}
+			number, ok := t.(json.Number)
+			if !ok {
+				return bad("value", "is not a number: %v", t)
+			}
+			if problem := p.set("value", &p.value, &p.hasValue, []byte(number)); problem != nil {
+				return problem
+			}
+		default:
+			return newProblem(400, "field %s is unknown: want key and value", quote([]byte(name)))
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return malformed(err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return newProblem(400, "something follows the JSON object")
+	}
+	return nil
+}
+
+// hasReplacement says whether s contains U+FFFD, or its escape.
+func hasReplacement(s string) bool {
+	const escape = `\ufffd`
+	for i, r := range s {
+		if r == utf8.RuneError {
+			return true
+		}
+		if r == '\\' && len(s)-i >= len(escape) && bytes.EqualFold([]byte(s[i:i+len(escape)]), []byte(escape)) {
+			return true
+		}
+	}
+	return false
+}
+
+func malformed(err error) *problem {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return newProblem(400, "the JSON is cut short")
+	}
+	return newProblem(400, "the JSON is malformed: %v", err)
+}

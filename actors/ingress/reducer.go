@@ -1,0 +1,282 @@
+package ingress
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// stripes of one reducer. More than the cores of a machine, so that two
+// requests seldom meet on a lock.
+const stripes = 32
+
+// reducer sums the increments of one partition to one delta per key and batch.
+//
+// It is a queue of open batches. Nearly always there is one, which the flusher
+// seals while the next is opened behind it. When the stream is away, a batch
+// that is as large as a message may be is followed by another; a key that has
+// a delta in an open batch goes on being summed there. So memory grows with
+// distinct keys, not with requests, and every increment is in exactly one
+// batch, whose seq is known when it is counted.
+type reducer struct {
+	producer  string
+	partition int
+	limit     int64 // bytes that the deltas of one batch may take on the wire
+	budget    *budget
+	opened    chan struct{} // holds a token when a batch got its first delta
+
+	tail    atomic.Pointer[pending] // new deltas go here
+	stripes [stripes]stripe
+}
+
+type stripe struct {
+	mu      sync.Mutex
+	closed  bool
+	entries map[string]*entry // keys are kept from one batch to the next, to be found without allocating
+	spare   []*entry          // what the last sealed batch listed, to be used again
+	_       [64]byte          // the next lock is on another cache line
+}
+
+// entry is a key with its delta in an open batch, if it has one. The lock of
+// its stripe guards it.
+type entry struct {
+	key   string
+	delta int64
+	batch *pending // nil: no delta
+	total bool     // somebody waits for the key's total after the commit
+	used  bool     // since the last sweep
+	left  bool     // no longer in entries: its key has another delta
+}
+
+// pending is a batch from its opening until its outcome is known.
+type pending struct {
+	id       piccolo.BatchID
+	accepted atomic.Int64 // when its first increment was, Unix time in ns; 0 before
+	bytes    atomic.Int64 // that its deltas take on the wire
+	next     atomic.Pointer[pending]
+	lots     [stripes]lot // each guarded by the lock of its stripe
+
+	waiters   atomic.Int32  // replies that wait for it
+	crowd     int32         // how many waited for the batch before: they may be back soon
+	due       chan struct{} // holds a token when the flusher should look at it
+	wantTotal atomic.Bool
+
+	stored  chan struct{} // closed when the stream has it
+	applied chan struct{} // closed when the database has it
+	totals  map[string]int64
+}
+
+// lot is what one stripe has in a batch.
+type lot struct {
+	entries    []*entry
+	increments uint64
+}
+
+// budget bounds the distinct keys that all reducers of a process hold.
+type budget struct {
+	max  int64
+	used atomic.Int64
+}
+
+func (b *budget) take() bool {
+	if b.used.Add(1) > b.max {
+		b.used.Add(-1)
+		return false
+	}
+	return true
+}
+
+func newReducer(producer string, partition int, limit int, b *budget) *reducer {
+	r := &reducer{
+		producer:  producer,
+		partition: partition,
+		limit:     int64(limit),
+		budget:    b,
+		opened:    make(chan struct{}, 1),
+	}
+	for i := range r.stripes {
+		r.stripes[i].entries = make(map[string]*entry)
+	}
+	r.tail.Store(r.newPending(1, 0))
+	return r
+}
+
+func (r *reducer) newPending(seq uint64, crowd int32) *pending {
+	return &pending{
+		id:      piccolo.BatchID{Producer: r.producer, Partition: r.partition, Seq: seq},
+		crowd:   crowd,
+		due:     make(chan struct{}, 1),
+		stored:  make(chan struct{}),
+		applied: make(chan struct{}),
+	}
+}
+
+// add counts one increment and returns the batch that carries it. After an
+// error nothing has been counted. key may be reused by the caller.
+func (r *reducer) add(hash uint64, key []byte, value int64, wantTotal bool) (*pending, error) {
+	i := hash >> 32 % stripes // the low bits chose the partition
+	s := &r.stripes[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, piccolo.ErrStopping
+	}
+	e := s.entries[string(key)]
+	if e == nil {
+		if !r.budget.take() {
+			return nil, piccolo.ErrBusy
+		}
+		e = &entry{key: string(key)}
+		s.entries[e.key] = e
+	}
+	if e.batch != nil {
+		sum, ok := piccolo.Add(e.delta, value)
+		if ok {
+			e.delta = sum
+		} else {
+			// The sum leaves int64: the delta stays in its batch as it is,
+			// and the key gets another.
+			if !r.budget.take() {
+				return nil, piccolo.ErrBusy
+			}
+			e.left = true
+			e = &entry{key: e.key, delta: value}
+			s.entries[e.key] = e
+			r.join(s, i, e)
+		}
+	} else {
+		e.delta = value
+		r.join(s, i, e)
+	}
+	e.batch.lots[i].increments++
+	if wantTotal {
+		e.total = true
+		e.batch.wantTotal.Store(true)
+	}
+	return e.batch, nil
+}
+
+// join puts e into the batch at the tail that has room for it. The lock of the
+// stripe is held, which is what lets seal know when a batch is complete.
+func (r *reducer) join(s *stripe, i uint64, e *entry) {
+	size := int64(piccolo.MaxDeltaSize(len(e.key)))
+	p := r.tail.Load()
+	for {
+		taken := p.bytes.Add(size)
+		first := taken == size // a batch takes at least one delta
+		if first {
+			p.accepted.Store(time.Now().UnixNano())
+		}
+		if first || taken <= r.limit {
+			l := &p.lots[i]
+			if l.entries == nil {
+				l.entries, s.spare = s.spare[:0], nil
+			}
+			l.entries = append(l.entries, e)
+			e.batch, e.used = p, true
+			if first {
+				signal(r.opened)
+			}
+			return
+		}
+		p = r.advance(p)
+	}
+}
+
+// advance opens the batch behind p, where there is none, and moves the tail
+// off p.
+func (r *reducer) advance(p *pending) *pending {
+	if p.next.Load() == nil {
+		p.next.CompareAndSwap(nil, r.newPending(p.id.Seq+1, p.waiters.Load()))
+	}
+	next := p.next.Load()
+	r.tail.CompareAndSwap(p, next)
+	signal(p.due)
+	return next
+}
+
+// seal closes p, which must be the oldest open batch and have a delta, and
+// reads it into b. Nothing joins p afterwards: whoever holds the lock of a
+// stripe sees either p not yet read there, or the tail beyond p.
+func (r *reducer) seal(p *pending, b *piccolo.Batch) {
+	r.advance(p)
+	*b = piccolo.Batch{BatchID: p.id, Accepted: time.Unix(0, p.accepted.Load()), Deltas: b.Deltas[:0]}
+	for i := range r.stripes {
+		s, l := &r.stripes[i], &p.lots[i]
+		s.mu.Lock()
+		for _, e := range l.entries {
+			b.Deltas = append(b.Deltas, piccolo.Delta{Key: e.key, Value: e.delta, WantTotal: e.total})
+			e.batch, e.delta, e.total = nil, 0, false
+			if e.left {
+				r.budget.used.Add(-1)
+			}
+		}
+		b.Increments += l.increments
+		clear(l.entries)
+		if cap(l.entries) > cap(s.spare) {
+			s.spare = l.entries[:0]
+		}
+		l.entries = nil
+		s.mu.Unlock()
+	}
+}
+
+// sweep forgets keys that have no delta: those not used since the last sweep,
+// or all of them.
+func (r *reducer) sweep(all bool) {
+	for i := range r.stripes {
+		s := &r.stripes[i]
+		s.mu.Lock()
+		before := len(s.entries)
+		for key, e := range s.entries {
+			if e.batch == nil && (all || !e.used) {
+				delete(s.entries, key)
+			} else {
+				e.used = e.batch != nil
+			}
+		}
+		kept := len(s.entries)
+		if kept < before/2 { // a map does not shrink by itself
+			entries := make(map[string]*entry, kept)
+			for key, e := range s.entries {
+				entries[key] = e
+			}
+			s.entries = entries
+		}
+		s.mu.Unlock()
+		r.budget.used.Add(int64(kept - before))
+	}
+}
+
+// close makes every later add fail.
+func (r *reducer) close() {
+	for i := range r.stripes {
+		s := &r.stripes[i]
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+	}
+}
+
+// wait counts a reply that waits for p, and has p flushed for it.
+func (p *pending) wait() {
+	if n := p.waiters.Add(1); n == 1 || n == p.crowd {
+		signal(p.due)
+	}
+}
+
+// empty says whether p has no delta yet.
+func (p *pending) empty() bool { return p.bytes.Load() == 0 }
+
+// full says whether p takes no more keys.
+func (p *pending) full() bool { return p.next.Load() != nil }
+
+// signal leaves a token in a channel that has room for one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,39 @@
+package ingress
+
+import (
+	"sync/atomic"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// Replies counts the replies of an ingress: increments by the ack that held,
+// everything else by status.
+type Replies struct {
+	acks     [3]atomic.Uint64
+	statuses [600]atomic.Uint64
+}
+
+func (r *Replies) count(status int) { r.statuses[status%600].Add(1) }
+
+func (r *Replies) acked(ack piccolo.Ack) { r.acks[ack].Add(1) }
+
+// Each calls f for every kind of reply there was: of an increment with the
+// ack that held, of a refusal with an empty ack.
+func (r *Replies) Each(f func(status int, ack string, n uint64)) {
+	for ack := range r.acks {
+		if n := r.acks[ack].Load(); n > 0 {
+			f(status(piccolo.Ack(ack)), piccolo.Ack(ack).String(), n)
+		}
+	}
+	for status := range r.statuses {
+		if n := r.statuses[status].Load(); n > 0 {
+			f(status, "", n)
+		}
+	}
+}
+
+// Replies returns the counts of the ingress.
+func (in *Ingress) Replies() *Replies { return &in.replies }
+
+// Keys is how many distinct keys the ingress keeps in memory.
+func (in *Ingress) Keys() int64 { return in.keys.used.Load() }

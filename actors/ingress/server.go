@@ -1,0 +1,144 @@
+package ingress
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+func (in *Ingress) newServer() *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:                      in.handle,
+		ErrorHandler:                 in.handleBroken,
+		Logger:                       quiet{in.Log},
+		MaxRequestBodySize:           in.MaxBody,
+		ReadBufferSize:               8 << 10, // and so the most that a request's headers may take
+		ReadTimeout:                  30 * time.Second,
+		WriteTimeout:                 30 * time.Second,
+		IdleTimeout:                  2 * time.Minute,
+		Concurrency:                  256 << 10, // connections; each costs a goroutine and its buffers
+		CloseOnShutdown:              true,
+		NoDefaultServerHeader:        true,
+		NoDefaultContentType:         true,
+		SecureErrorLogMessage:        true, // no client's bytes in the log
+		DisablePreParseMultipartForm: true,
+	}
+}
+
+// quiet keeps what single connections do wrong out of the log.
+type quiet struct{ log *slog.Logger }
+
+func (q quiet) Printf(format string, args ...any) { q.log.Debug("http: "+format, "args", args) }
+
+const numbersPath = "/v1/numbers/"
+
+func (in *Ingress) handle(ctx *fasthttp.RequestCtx) {
+	if in.draining.Load() {
+		defer ctx.SetConnectionClose()
+	}
+	if p := checkFraming(ctx); p != nil {
+		in.fail(ctx, p)
+		return
+	}
+	path, query, _ := bytes.Cut(ctx.RequestURI(), []byte{'?'})
+	switch {
+	case string(path) == "/increment":
+		if in.allow(ctx, "POST") {
+			in.increment(ctx, query)
+		}
+	case bytes.HasPrefix(path, []byte(numbersPath)):
+		if in.allow(ctx, "GET", "HEAD") {
+			in.number(ctx, path[len(numbersPath):], query)
+		}
+	case string(path) == "/livez":
+		if in.allow(ctx, "GET", "HEAD") {
+			ctx.SetContentType("text/plain; charset=utf-8")
+			ctx.SetBodyString("ok\n")
+		}
+	case string(path) == "/readyz":
+		if in.allow(ctx, "GET", "HEAD") {
+			in.ready(ctx)
+		}
+	default:
+		in.fail(ctx, newProblem(404, "nothing is served at %s: see POST /increment and GET /v1/numbers/{key}", quote(path)))
+	}
+}
+
+func (in *Ingress) allow(ctx *fasthttp.RequestCtx, methods ...string) bool {
+	for _, m := range methods {
+		if string(ctx.Method()) == m {
+			return true
+		}
+	}
+	list := strings.Join(methods, ", ")
+	p := newProblem(405, "%s is not for this path: use %s", quote(ctx.Method()), list)
+	p.allow = list
+	in.fail(ctx, p)
+	return false
+}
+
+func (in *Ingress) ready(ctx *fasthttp.RequestCtx) {
+	if err := in.Check(ctx); err != nil {
+		in.fail(ctx, unavailable(err))
+		return
+	}
+	ctx.SetContentType("text/plain; charset=utf-8")
+	ctx.SetBodyString("ready\n")
+}
+
+// checkFraming refuses a request whose length two servers in a row could see
+// differently. fasthttp lets a chunked body win over a Content-Length.
+func checkFraming(ctx *fasthttp.RequestCtx) *problem {
+	h := &ctx.Request.Header
+	switch length := h.ContentLength(); {
+	case length == -1 && hasHeader(h.RawHeaders(), "content-length:"):
+		p := newProblem(400, "the request has both Content-Length and Transfer-Encoding")
+		p.close = true
+		return p
+	case length == -2 && len(h.ContentType()) > 0 && ctx.IsPost():
+		p := newProblem(411, "the request says a Content-Type and no Content-Length")
+		p.close = true
+		return p
+	}
+	return nil
+}
+
+func hasHeader(raw []byte, name string) bool {
+	for line := range bytes.SplitSeq(raw, []byte{'\n'}) {
+		if len(line) >= len(name) && bytes.EqualFold(line[:len(name)], []byte(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// handleBroken answers what could not be read as a request.
+func (in *Ingress) handleBroken(ctx *fasthttp.RequestCtx, err error) {
+	var (
+		small   *fasthttp.ErrSmallBuffer
+		network net.Error
+		p       *problem
+	)
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		p = newProblem(413, "the body is larger than %d bytes", in.MaxBody)
+	case errors.As(err, &small):
+		p = newProblem(431, "the headers are larger than %d bytes", in.server.ReadBufferSize)
+	case errors.As(err, &network) && network.Timeout():
+		p = newProblem(408, "the request did not come within %s", in.server.ReadTimeout)
+	default:
+		p = newProblem(400, "the request is malformed or cut short: %v", err)
+	}
+	p.close = true
+	in.fail(ctx, p)
+}
+
+func (in *Ingress) fail(ctx *fasthttp.RequestCtx, p *problem) {
+	in.replies.count(p.Status)
+	p.write(ctx)
+}

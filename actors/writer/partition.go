@@ -1,0 +1,239 @@
+package writer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/internal/crashpoint"
+)
+
+// partition is what the writer knows of one partition it owns.
+type partition struct {
+	number   int
+	position piccolo.Position
+	stop     func()     // ends the subscription; nil while there is none
+	failed   chan error // holds why the subscription ended by itself
+
+	trimmed uint64  // up to where
+	floors  []floor // reached, and still to be retained
+	gap     gap
+	until   uint64 // while draining: the StreamSeq to get to
+}
+
+// floor is an ack floor and when it was reached.
+type floor struct {
+	seq uint64
+	at  time.Time
+}
+
+// attach subscribes to a partition. A stream that was rolled back or made anew
+// since the ledger was written is noticed here: its numbers start again below
+// what the ledger has seen, and a durable consumer beyond its end would wait
+// for ever.
+func (w *Writer) attach(p *partition) error {
+	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
+	defer cancel()
+	subscribe := func() (err error) {
+		p.stop, err = w.Stream.Subscribe(ctx, p.number,
+			func(d piccolo.Delivery) {
+				select {
+				case w.in <- d:
+				case <-w.ctx.Done():
+				}
+			},
+			func(err error) {
+				select {
+				case p.failed <- err:
+				default:
+				}
+			})
+		return err
+	}
+	if err := subscribe(); err != nil {
+		return err
+	}
+	state, err := w.Stream.State(ctx, p.number)
+	if err != nil {
+		return err
+	}
+	if reason := p.replaced(state); reason != "" {
+		return w.repair(ctx, p, state, reason)
+	}
+	return nil
+}
+
+// replaced says how the stream is not the one that the position is in, or "".
+func (p *partition) replaced(s piccolo.StreamState) string {
+	switch {
+	case !p.position.Created.IsZero() && !sameTime(s.Created, p.position.Created):
+		return fmt.Sprintf("the stream was created at %s, the one before at %s",
+			s.Created.Format(time.RFC3339), p.position.Created.Format(time.RFC3339))
+	case s.LastSeq < p.position.StreamSeq:
+		return fmt.Sprintf("the stream ends at %d, and %d has been folded", s.LastSeq, p.position.StreamSeq)
+	case s.FirstSeq <= s.AckFloor && p.position.StreamSeq < s.AckFloor:
+		return fmt.Sprintf("the database is new or was restored: up to %d has been acked, and up to %d is in it",
+			s.AckFloor, p.position.StreamSeq)
+	}
+	return ""
+}
+
+// sameTime compares to the microsecond, which is what the database keeps.
+func sameTime(a, b time.Time) bool { return a.UnixMicro() == b.UnixMicro() }
+
+// repair goes on where stream and database do not fit: everything that the
+// stream holds is read again, and the ledger skips what it has.
+func (w *Writer) repair(ctx context.Context, p *partition, s piccolo.StreamState, reason string) error {
+	w.Log.Error("stream and database do not fit, reading again all that the stream holds",
+		"partition", p.number, "reason", reason, "held", s.Messages)
+	w.Observer.Rewound()
+	w.unsubscribe(p)
+	if err := w.Stream.Rewind(ctx, p.number); err != nil {
+		return err
+	}
+	p.position = piccolo.Position{Created: s.Created}
+	p.trimmed, p.floors = 0, nil
+	_, err := w.Store.Commit(ctx, &piccolo.Fold{Positions: map[int]piccolo.Position{p.number: p.position}})
+	if err != nil {
+		return err
+	}
+	return w.attach(p)
+}
+
+func (w *Writer) unsubscribe(p *partition) {
+	if p.stop != nil {
+		p.stop()
+		p.stop = nil
+	}
+	select {
+	case <-p.failed:
+	default:
+	}
+}
+
+func (w *Writer) detach() {
+	for _, p := range w.partition {
+		w.unsubscribe(p)
+	}
+}
+
+// tend looks after the partitions once a second: it subscribes again where a
+// subscription ended, notices a stream that lost something, and trims.
+func (w *Writer) tend() error {
+	for _, p := range w.partition {
+		if err := w.tendOne(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Writer) tendOne(p *partition) error {
+	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
+	defer cancel()
+	select {
+	case err := <-p.failed:
+		w.Log.Error("the subscription ended, subscribing again", "partition", p.number, "error", err)
+		w.unsubscribe(p)
+	default:
+	}
+	if p.stop == nil {
+		if w.Provision != nil {
+			if err := w.Provision(ctx); err != nil {
+				w.Log.Error("the stream cannot be made, trying again", "error", err)
+				return nil
+			}
+		}
+		if err := w.attach(p); err != nil {
+			w.Log.Error("cannot subscribe, trying again", "partition", p.number, "error", err)
+			w.unsubscribe(p)
+		}
+		return nil
+	}
+	state, err := w.Stream.State(ctx, p.number)
+	if err != nil {
+		w.Log.Warn("the stream's state cannot be read", "partition", p.number, "error", err)
+		w.unsubscribe(p) // and see next time whether it can be had again
+		return nil
+	}
+	if reason := p.replaced(state); reason != "" {
+		return w.repair(ctx, p, state, reason)
+	}
+	if w.lost(ctx, p, state) {
+		return nil
+	}
+	w.trim(ctx, p, state.AckFloor)
+	return nil
+}
+
+// gap is what a ledger misses of a partition: batches below others that have
+// been folded.
+type gap struct {
+	lost    uint64    // of them, those that the stream does not hold either
+	since   time.Time // when there were first more than that
+	rewound bool      // the stream has been read again because of them
+}
+
+// patience is how long a batch may be missing before it is looked for: one
+// that another writer fetched and did not ack comes again after AckWait.
+const patience = 40 * time.Second
+
+// lost looks for batches that the ledger misses, and says whether there are
+// any that may still come, in which case nothing must be trimmed. A consumer
+// can skip what it never delivered, when the stream below it was rolled back
+// and grew again: reading all of the stream once more brings what is there.
+func (w *Writer) lost(ctx context.Context, p *partition, s piccolo.StreamState) bool {
+	missing := w.ledger.Missing(p.number)
+	if missing <= p.gap.lost {
+		p.gap = gap{lost: missing}
+		return false
+	}
+	now := time.Now()
+	if p.gap.since.IsZero() {
+		p.gap.since = now
+	}
+	if quiet := s.Pending == 0 && s.AckPending == 0; !quiet && now.Sub(p.gap.since) < patience {
+		return true
+	}
+	if p.gap.rewound {
+		w.Log.Error("batches are lost: others of the same producers came, these are not in the stream",
+			"partition", p.number, "batches", missing)
+		w.Observer.Lost(missing - p.gap.lost)
+		p.gap = gap{lost: missing}
+		return false
+	}
+	w.Log.Warn("the ledger misses batches, reading again all that the stream holds",
+		"partition", p.number, "batches", missing)
+	w.unsubscribe(p)
+	if err := w.Stream.Rewind(ctx, p.number); err != nil {
+		w.Log.Error("the stream cannot be read again", "partition", p.number, "error", err)
+	}
+	p.gap.rewound, p.gap.since = true, now
+	return true // tend subscribes again
+}
+
+// trim removes from the stream what has been committed, Retain ago. The ack
+// floor says up to where: it only passes what this writer acked, which it does
+// after the commit.
+func (w *Writer) trim(ctx context.Context, p *partition, ackFloor uint64) {
+	now := time.Now()
+	if n := len(p.floors); n == 0 || p.floors[n-1].seq < ackFloor {
+		p.floors = append(p.floors, floor{ackFloor, now})
+	}
+	upto := p.trimmed
+	for len(p.floors) > 0 && now.Sub(p.floors[0].at) >= w.Retain {
+		upto = p.floors[0].seq
+		p.floors = p.floors[1:]
+	}
+	if upto <= p.trimmed {
+		return
+	}
+	crashpoint.Here("trim.before")
+	if err := w.Stream.Trim(ctx, p.number, upto); err != nil {
+		w.Log.Warn("the stream cannot be trimmed, trying again", "partition", p.number, "error", err)
+		return
+	}
+	crashpoint.Here("trim.after")
+	p.trimmed = upto
+}

@@ -1,0 +1,361 @@
+// Package writer folds batches from the stream into the database.
+//
+//	fetch ──► decode ──► gather ──► fold ──► commit ──► ack ──► notice ──► trim
+//	                     widens     skips what the ledger has
+//	                     with load
+//
+// Its one promise is that numbers and ledger change together: whatever comes
+// twice, late, or in another order is told by the ledger, and an ack is sent
+// only for what has been committed.
+package writer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/internal/crashpoint"
+)
+
+// Stream is what a writer needs of the stream.
+type Stream interface {
+	// Subscribe has messages delivered from one goroutine, at least once, in
+	// any order, until stop is called or failed was.
+	Subscribe(ctx context.Context, partition int, deliver func(piccolo.Delivery), failed func(error)) (stop func(), err error)
+	State(ctx context.Context, partition int) (piccolo.StreamState, error)
+	// Rewind has everything that the stream holds delivered again.
+	Rewind(ctx context.Context, partition int) error
+	Trim(ctx context.Context, partition int, upto uint64) error
+	Announce(*piccolo.Applied) error
+}
+
+// Store is what a writer needs of the database.
+type Store interface {
+	Ledger(context.Context) (*piccolo.Ledger, error)
+	Positions(context.Context) (map[int]piccolo.Position, error)
+	// Commit does all of a fold or nothing. After piccolo.ErrNoRoom and
+	// piccolo.ErrLocked it may be asked again, once the ledger has been read
+	// again; after any other error it may not.
+	Commit(context.Context, *piccolo.Fold) (piccolo.Folded, error)
+	Value(ctx context.Context, key string) (value int64, ok bool, err error)
+}
+
+// Observer is told of every commit.
+type Observer interface {
+	Committed(piccolo.Commit)
+	// Rewound is told that all of the stream is read again.
+	Rewound()
+	// Lost is told of batches that are neither in the ledger nor in the
+	// stream.
+	Lost(batches uint64)
+}
+
+// Config is what a writer needs. Every field is needed, but for Provision.
+type Config struct {
+	Partitions []int
+	Stream     Stream
+	Store      Store
+	Observer   Observer
+	Log        *slog.Logger
+
+	// Freshness is how old an increment may be when it is committed, as long
+	// as the machine keeps up: the time that the writer may gather batches in
+	// to fold them together.
+	Freshness time.Duration
+	// Retain is how long committed batches stay in the stream.
+	Retain time.Duration
+	// DrainTimeout bounds how long a stop folds what the stream held when it
+	// began.
+	DrainTimeout time.Duration
+	// Provision makes the stream again where it has been deleted; nil leaves
+	// that to the operator.
+	Provision func(context.Context) error
+}
+
+// Writer is the actor. Make it with Open.
+type Writer struct {
+	Config
+	in        chan piccolo.Delivery
+	urge      chan struct{} // holds a token when a read waits for a commit
+	urged     atomic.Int32  // how many do
+	partition map[int]*partition
+	gear      gear
+	unfolded  []*delivered // fetched, not yet committed
+
+	mu        sync.Mutex // guards what readers see
+	ledger    *piccolo.Ledger
+	committed chan struct{} // closed, and made anew, after every commit
+	oldest    time.Time     // when the oldest batch that is fetched and not committed was accepted
+
+	cancel   context.CancelFunc
+	ctx      context.Context // ends when Execute does
+	stop     chan struct{}
+	stopOnce sync.Once
+	done     chan struct{}
+}
+
+// delivered is a message in the hands of the writer.
+type delivered struct {
+	piccolo.Delivery
+	batch piccolo.Batch
+	bad   error // why it is no batch
+}
+
+// Bounds of one transaction, so that it stays far below the time after which
+// the stream delivers again.
+const (
+	maxFoldBatches = 4096
+	maxFoldDeltas  = 200_000
+)
+
+// Open reads the ledger, subscribes to the stream, and makes a writer that goes
+// on from there once Execute runs.
+func Open(ctx context.Context, c Config) (*Writer, error) {
+	w := &Writer{
+		Config:    c,
+		in:        make(chan piccolo.Delivery, 256),
+		urge:      make(chan struct{}, 1),
+		partition: make(map[int]*partition),
+		gear:      gear{freshness: c.Freshness},
+		committed: make(chan struct{}),
+		stop:      make(chan struct{}),
+		done:      make(chan struct{}),
+	}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	if err := w.load(ctx); err != nil {
+		w.cancel()
+		return nil, err
+	}
+	for _, p := range w.partition {
+		if err := w.attach(p); err != nil {
+			w.Close()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// Close releases a writer that was opened and is not, or no longer, executed.
+func (w *Writer) Close() {
+	w.cancel()
+	w.detach()
+}
+
+// load reads ledger and positions from the database.
+func (w *Writer) load(ctx context.Context) error {
+	ledger, err := w.Store.Ledger(ctx)
+	if err != nil {
+		return err
+	}
+	positions, err := w.Store.Positions(ctx)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.ledger = ledger
+	w.mu.Unlock()
+	for _, n := range w.Partitions {
+		p := w.partition[n]
+		if p == nil {
+			p = &partition{number: n, failed: make(chan error, 1)}
+			w.partition[n] = p
+		}
+		p.position = positions[n]
+	}
+	return nil
+}
+
+// Execute folds until Interrupt is called or the database fails. When it
+// returns nil, it has committed all that the stream held when it was
+// interrupted.
+func (w *Writer) Execute() error {
+	defer close(w.done)
+	defer w.Close()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case d := <-w.in:
+			w.take(d)
+			w.gather()
+			if err := w.fold(); err != nil {
+				return err
+			}
+		case <-tick.C:
+			if err := w.tend(); err != nil {
+				return err
+			}
+		case <-w.stop:
+			return w.drain()
+		}
+	}
+}
+
+// Interrupt stops the actor and returns when it has stopped.
+func (w *Writer) Interrupt(error) {
+	w.stopOnce.Do(func() { close(w.stop) })
+	<-w.done
+}
+
+// take decodes a message and puts it with those to be folded.
+func (w *Writer) take(d piccolo.Delivery) {
+	m := &delivered{Delivery: d}
+	m.bad = m.Decode(&m.batch)
+	w.unfolded = append(w.unfolded, m)
+	if m.bad != nil {
+		return
+	}
+	w.gear.deltas += len(m.batch.Deltas)
+	for i := range m.batch.Deltas {
+		w.gear.urgent = w.gear.urgent || m.batch.Deltas[i].WantTotal
+	}
+	if accepted := m.batch.Accepted; w.gear.oldest.IsZero() || accepted.Before(w.gear.oldest) {
+		w.gear.oldest = accepted
+		w.mu.Lock()
+		w.oldest = accepted
+		w.mu.Unlock()
+	}
+}
+
+// gather takes more messages, for as long as the gear has it.
+func (w *Writer) gather() {
+	timer := time.NewTimer(w.gear.window(time.Now()))
+	defer timer.Stop()
+	for len(w.unfolded) < maxFoldBatches && w.gear.deltas < maxFoldDeltas && !w.gear.urgent && w.urged.Load() == 0 {
+		select {
+		case d := <-w.in:
+			w.take(d)
+			continue
+		case <-w.urge:
+		case <-w.stop:
+		case <-timer.C:
+		}
+		break
+	}
+	// What has arrived by now comes along for nothing.
+	for len(w.unfolded) < maxFoldBatches && w.gear.deltas < maxFoldDeltas {
+		select {
+		case d := <-w.in:
+			w.take(d)
+			continue
+		default:
+		}
+		break
+	}
+}
+
+// fold commits what has been gathered, acks it and tells of it. A disk that is
+// full and a database that is locked are waited for.
+func (w *Writer) fold() error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := w.commit()
+		if !errors.Is(err, piccolo.ErrNoRoom) && !errors.Is(err, piccolo.ErrLocked) {
+			return err
+		}
+		w.Log.Error("cannot commit now, trying again", "error", err, "batches", len(w.unfolded), "in", wait)
+		select {
+		case <-time.After(wait):
+		case <-w.stop:
+			return fmt.Errorf("stopped with %d batches not committed, the stream keeps them: %w", len(w.unfolded), err)
+		}
+		if err := w.load(w.ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Writer) commit() error {
+	start := time.Now()
+	s := w.sum()
+	crashpoint.Here("commit.before")
+	folded, err := w.Store.Commit(w.ctx, &s.fold)
+	if err != nil {
+		return fmt.Errorf("commit of %d batches: %w", len(w.unfolded), err)
+	}
+	crashpoint.Here("commit.after")
+	now := time.Now()
+
+	w.mu.Lock()
+	s.draft.Commit()
+	w.oldest = time.Time{}
+	close(w.committed)
+	w.committed = make(chan struct{})
+	w.mu.Unlock()
+	for n, p := range s.fold.Positions {
+		w.partition[n].position = p
+	}
+	// Invariant: the ack comes after the commit.
+	for _, m := range w.unfolded {
+		if err := m.Acker.Ack(); err != nil {
+			w.Log.Debug("an ack was not sent, the batch comes again", "error", err)
+		}
+	}
+	crashpoint.Here("ack.after")
+	w.announce(s, folded)
+	w.report(s, folded, now.Sub(start), now)
+	w.unfolded = w.unfolded[:0]
+	w.gear.folded(now.Sub(start), now)
+	return nil
+}
+
+// announce tells each producer which of its batches are in the database.
+func (w *Writer) announce(s *sum, folded piccolo.Folded) {
+	notices := make(map[piccolo.Origin]*piccolo.Applied)
+	for _, m := range w.unfolded {
+		if m.bad != nil {
+			continue
+		}
+		a := notices[m.batch.Origin()]
+		if a == nil {
+			a = &piccolo.Applied{Producer: m.batch.Producer, Partition: m.batch.Partition}
+			notices[m.batch.Origin()] = a
+		}
+		a.Seqs = append(a.Seqs, m.batch.Seq)
+		for i := range m.batch.Deltas {
+			d := &m.batch.Deltas[i]
+			if total, ok := folded.Totals[d.Key]; ok && d.WantTotal {
+				if a.Totals == nil {
+					a.Totals = make(map[string]int64)
+				}
+				a.Totals[d.Key] = total
+			}
+		}
+	}
+	for _, a := range notices {
+		if err := w.Stream.Announce(a); err != nil {
+			w.Log.Debug("an applied notice was not sent", "error", err)
+		}
+	}
+}
+
+func (w *Writer) report(s *sum, folded piccolo.Folded, took time.Duration, now time.Time) {
+	c := piccolo.Commit{
+		Batches:    len(w.unfolded),
+		Duplicates: s.duplicates,
+		Increments: s.increments,
+		Rows:       folded.Rows,
+		Rejected:   len(s.fold.Rejected),
+		Took:       took,
+	}
+	c.Quarantine.In, c.Quarantine.Out = len(folded.Quarantined), len(folded.Released)
+	for _, m := range w.unfolded {
+		if m.bad == nil {
+			c.Freshness = append(c.Freshness, now.Sub(m.batch.Accepted))
+		}
+	}
+	w.Observer.Committed(c)
+	for _, q := range folded.Quarantined {
+		w.Log.Error("a sum would leave int64, its delta is in the quarantine", "key", q.Key, "delta", q.Value)
+	}
+	for _, q := range folded.Released {
+		w.Log.Info("a delta fits again and has left the quarantine", "key", q.Key, "delta", q.Value)
+	}
+	for _, r := range s.fold.Rejected {
+		w.Log.Error("a message in the stream is no batch, it is in the table rejected", "streamSeq", r.StreamSeq, "reason", r.Reason)
+	}
+}

@@ -1,0 +1,109 @@
+// Package bus is the stream between ingress and writer: NATS JetStream, in a
+// cluster or embedded in this process.
+//
+// It promises its callers less than JetStream does, on purpose: a message
+// comes at least once, in any order. What makes the service exact is the
+// ledger.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Names of the contract. Outside programs rely on them.
+const (
+	Stream          = "PICCOLO"
+	subjectDeltas   = "piccolo.deltas."
+	subjectApplied  = "piccolo.applied."
+	subjectQuery    = "piccolo.query."
+	consumerPrefix  = "writer-"
+	metaPartitions  = "piccolo.partitions"
+	metaVersion     = "piccolo.version"
+	headerKeys      = "Piccolo-Keys"
+	headerIncrement = "Piccolo-Increments"
+	contentType     = "Content-Type"
+	typeProtobuf    = "application/x-protobuf"
+	typeJSON        = "application/json"
+)
+
+func deltasSubject(partition int) string { return subjectDeltas + strconv.Itoa(partition) }
+func consumerName(partition int) string  { return consumerPrefix + strconv.Itoa(partition) }
+
+// Bus is a connection to the stream.
+type Bus struct {
+	nc  *nats.Conn
+	js  jetstream.JetStream
+	log *slog.Logger
+}
+
+// Connect connects to the NATS server at url. It keeps trying to connect
+// again for as long as the bus is open.
+func Connect(url, name string, log *slog.Logger, opts ...nats.Option) (*Bus, error) {
+	nc, err := nats.Connect(url, append([]nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1), // the default gives up for good after two minutes
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("connection to NATS lost, trying again", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("connected to NATS again", "url", nc.ConnectedUrlRedacted())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			log.Error("NATS refused or dropped something", "error", err, "subject", subject)
+		}),
+	}, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w: is a nats-server running there?", url, err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return &Bus{nc: nc, js: js, log: log}, nil
+}
+
+// MaxPayload is the largest message that the server takes, in bytes, headers
+// included.
+func (b *Bus) MaxPayload() int { return int(b.nc.MaxPayload()) }
+
+// Close closes the connection. Nothing is waited for: whoever published has
+// had an acknowledgement, or has not.
+func (b *Bus) Close() { b.nc.Close() }
+
+// Check says whether the connection stands.
+func (b *Bus) Check(context.Context) error {
+	if s := b.nc.Status(); s != nats.CONNECTED {
+		return fmt.Errorf("NATS: %s", s)
+	}
+	return nil
+}
+
+// isAPIError says whether err is JetStream's answer with one of codes.
+func isAPIError(err error, codes ...jetstream.ErrorCode) bool {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	for _, code := range codes {
+		if api.ErrorCode == code {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,131 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+const (
+	// ackWait is after how long a message that was fetched and not acked is
+	// delivered again. Transactions stay far below it.
+	ackWait = 30 * time.Second
+	// maxAckPending bounds what is fetched and not acked, in messages.
+	maxAckPending = 64 << 10
+	// fetchBytes bounds what is fetched and waits in memory. It must exceed
+	// the largest message.
+	fetchBytes = 4 * maxPayload
+)
+
+// consumer makes the durable consumer of a partition, or finds it.
+func (b *Bus) consumer(ctx context.Context, partition int) (jetstream.Consumer, error) {
+	c, err := b.js.CreateOrUpdateConsumer(ctx, Stream, jetstream.ConsumerConfig{
+		Durable:       consumerName(partition),
+		Description:   fmt.Sprintf("Folds partition %d into SQLite", partition),
+		FilterSubject: deltasSubject(partition),
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxAckPending: maxAckPending,
+		MaxDeliver:    -1, // a batch is never given up
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
+	}
+	return c, nil
+}
+
+// Subscribe has the messages of a partition delivered, one by one, from one
+// goroutine; deliver may block. When the subscription ends by itself, failed
+// is called, once, with the reason.
+func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo.Delivery), failed func(error)) (stop func(), err error) {
+	c, err := b.consumer(ctx, partition)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := b.js.Stream(ctx, Stream)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	created := stream.CachedInfo().Created
+	cc, err := c.Consume(func(msg jetstream.Msg) {
+		meta, err := msg.Metadata()
+		if err != nil {
+			b.log.Error("a message without JetStream's metadata came on a consumer", "error", err)
+			return
+		}
+		deliver(piccolo.Delivery{
+			Partition: partition,
+			StreamSeq: meta.Sequence.Stream,
+			Created:   created,
+			Stored:    meta.Timestamp,
+			Pending:   meta.NumPending,
+			JSON:      msg.Headers().Get(contentType) == typeJSON,
+			Data:      msg.Data(),
+			Acker:     msg,
+		})
+	},
+		jetstream.PullMaxBytes(fetchBytes),
+		jetstream.PullHeartbeat(5*time.Second),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			switch {
+			case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrConsumerNotFound),
+				errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBadRequest):
+				failed(err)
+			default:
+				b.log.Warn("consumer in trouble, trying again", "consumer", consumerName(partition), "error", err)
+			}
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
+	}
+	return cc.Stop, nil
+}
+
+// State reads the state of the stream and of a partition's consumer.
+func (b *Bus) State(ctx context.Context, partition int) (piccolo.StreamState, error) {
+	stream, err := b.js.Stream(ctx, Stream)
+	if err != nil {
+		return piccolo.StreamState{}, fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	c, err := stream.Consumer(ctx, consumerName(partition))
+	if err != nil {
+		return piccolo.StreamState{}, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
+	}
+	s, ci := stream.CachedInfo(), c.CachedInfo()
+	return piccolo.StreamState{
+		Created:    s.Created,
+		FirstSeq:   s.State.FirstSeq,
+		LastSeq:    s.State.LastSeq,
+		Messages:   s.State.Msgs,
+		Bytes:      s.State.Bytes,
+		AckFloor:   ci.AckFloor.Stream,
+		Pending:    ci.NumPending,
+		AckPending: ci.NumAckPending,
+	}, nil
+}
+
+// Rewind has everything that the stream holds for a partition delivered again.
+// The ledger makes that safe.
+func (b *Bus) Rewind(ctx context.Context, partition int) error {
+	err := b.js.DeleteConsumer(ctx, Stream, consumerName(partition))
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
+	}
+	_, err = b.consumer(ctx, partition)
+	return err
+}
+
+// Trim removes the messages of a partition up to and including upto.
+func (b *Bus) Trim(ctx context.Context, partition int, upto uint64) error {
+	stream, err := b.js.Stream(ctx, Stream)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(deltasSubject(partition)), jetstream.WithPurgeSequence(upto+1))
+}

@@ -1,0 +1,52 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// What JetStream answers when it will not take more. The first is the stream's
+// own limit, under a code that stands for other failures too.
+const (
+	codeStoreFailed      jetstream.ErrorCode = 10077
+	codeStorageExceeded  jetstream.ErrorCode = 10047
+	codeNoResources      jetstream.ErrorCode = 10023
+	codeAccountResources jetstream.ErrorCode = 10002
+)
+
+// HeaderRoom is what a published message may take besides its data, in bytes.
+const HeaderRoom = 512
+
+// Publish stores a batch in the stream and returns when it is stored. After
+// piccolo.ErrFull nothing was stored; after any other error it may have been,
+// and the same message must be published again until it is acknowledged.
+func (b *Bus) Publish(ctx context.Context, m *piccolo.Message) error {
+	_, err := b.js.PublishMsg(ctx, &nats.Msg{
+		Subject: deltasSubject(m.ID.Partition),
+		Data:    m.Data,
+		Header: nats.Header{
+			jetstream.MsgIDHeader: {m.ID.String()},
+			contentType:           {typeProtobuf},
+			headerKeys:            {strconv.Itoa(m.Keys)},
+			headerIncrement:       {strconv.FormatUint(m.Increments, 10)},
+		},
+	}, jetstream.WithRetryAttempts(0), jetstream.WithExpectStream(Stream))
+	switch {
+	case err == nil:
+		return nil
+	case isAPIError(err, codeStorageExceeded, codeNoResources, codeAccountResources),
+		isAPIError(err, codeStoreFailed) && strings.Contains(err.Error(), "maximum"):
+		return fmt.Errorf("%w: %w", piccolo.ErrFull, err)
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return fmt.Errorf("publish: nobody serves %s: is there a stream %s?", deltasSubject(m.ID.Partition), Stream)
+	}
+	return fmt.Errorf("publish: %w", err)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/piccolo-counter/piccolo/actors/admin"
+	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/sqlite"
+)
+
+// allInOneCmd runs the whole pipeline in one process:
+//
+//	 clients                                            anyone
+//	    │ POST /increment                                  ▲ select * from numbers
+//	    ▼                                                  │
+//	┌─ingress──────────────────┐                  ┌─writer─┴──────────┐
+//	│ reducer ──► flusher      │                  │ fold ──► SQLite   │
+//	└───────────────│──────────┘                  └──▲─────│──────────┘
+//	        publish │  ▲ PubAck, applied             │     │ ack, trim,
+//	                ▼  │                       fetch │     ▼ applied
+//	┌─embedded NATS server─────────────────────────────────────────────┐
+//	│ JetStream stream PICCOLO, every write fsynced                    │
+//	└──────────────────────────────────────────────────────────────────┘
+//
+// Ingress and writer meet in the stream only, so that the same actors run as
+// processes of their own around a NATS cluster.
+type allInOneCmd struct {
+	dataFlags    `embed:""`
+	ingressFlags `embed:""`
+	writerFlags  `embed:""`
+	streamFlags  `embed:""`
+	adminFlags   `embed:""`
+	stopFlags    `embed:""`
+
+	NATSListen string `name:"nats-listen" help:"Address of the embedded NATS server; off for this process only." default:"127.0.0.1:4222" placeholder:"ADDR"`
+	Sync       string `help:"When the stream is fsynced: always, before every acknowledgement; or at an interval, which loses increments in a power cut." enum:"always,interval" default:"always" placeholder:"MODE"`
+}
+
+func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
+	start := time.Now()
+	ctx := context.Background()
+
+	// What the actors share is opened before any of them runs and closed when
+	// none does any more: oklog/run promises no order in which they end.
+	unlock, err := lockDir(c.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	if c.DB == "" {
+		c.DB = filepath.Join(c.Data, "numbers.db")
+	}
+	store, err := sqlite.Open(ctx, c.DB)
+	if err != nil {
+		return err
+	}
+	defer closeLogged(log, "database", store)
+
+	server, err := bus.StartServer(bus.ServerOptions{
+		Dir:      filepath.Join(c.Data, "jetstream"),
+		Listen:   c.NATSListen,
+		Lazy:     c.Sync == "interval",
+		MaxBytes: int64(c.StreamMaxBytes),
+		Log:      log,
+	})
+	if err != nil {
+		return err
+	}
+	defer server.Shutdown()
+
+	conn, err := server.Connect("piccolo all-in-one", log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	provision := func(ctx context.Context) error {
+		return conn.Provision(ctx, bus.StreamOptions{
+			Partitions: c.Partitions, MaxBytes: int64(c.StreamMaxBytes), Version: version(),
+		})
+	}
+	if err := provision(ctx); err != nil {
+		return err
+	}
+
+	metrics := admin.NewMetrics(version())
+	writer, err := openWriter(ctx, &c.writerFlags, conn, store, allPartitions(c.Partitions), c.stopFlags, metrics, log, provision)
+	if err != nil {
+		return err
+	}
+	defer writer.Close()
+	ingress, err := openIngress(&c.ingressFlags, conn, c.Partitions, c.dataFlags, c.stopFlags, metrics, log)
+	if err != nil {
+		return err
+	}
+	page, pageAddr, err := openAdmin(&c.adminFlags, metrics, []admin.Check{
+		{Name: "ingress", Err: ingress.Check},
+		{Name: "nats", Err: server.Check},
+	}, log)
+	if err != nil {
+		return err
+	}
+
+	// The first actor to end ends all, one after the other in this order: what
+	// the ingress has counted is in the stream before the writer stops, and in
+	// the database before the process ends.
+	g := newGroup(log)
+	g.signals(syscall.SIGINT, syscall.SIGTERM)
+	g.add("nats", newWatch(server.Check))
+	g.add("ingress", ingress)
+	g.add("writer", writer)
+	g.add("admin", page)
+
+	greeting{
+		api: ingress.Listener.Addr(), admin: pageAddr, db: store.Path(), nats: server.URL(), took: time.Since(start),
+	}.print(out.stderr)
+	log.Info("ready", "version", version(), "producer", ingress.Producer, "took", time.Since(start).Round(time.Millisecond))
+	return g.run(c.StopTimeout)
+}
+
+// allPartitions are the partitions of a writer that owns them all.
+func allPartitions(n int) (partitions []int) {
+	for partition := range n {
+		partitions = append(partitions, partition)
+	}
+	return partitions
+}

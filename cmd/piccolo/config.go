@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+)
+
+// config is a configuration file: the names of flags, with their values.
+type config map[string]any
+
+// loadYAML reads a configuration file.
+func loadYAML(r io.Reader) (kong.Resolver, error) {
+	c := config{}
+	if err := yaml.NewDecoder(r).Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("configuration file: %w", err)
+	}
+	return c, nil
+}
+
+// Validate refuses a key that is no flag's name: a setting that was mistyped
+// would be ignored otherwise. The file may serve several commands, so flags of
+// any command are known.
+func (c config) Validate(app *kong.Application) error {
+	var known []string
+	var visit func(*kong.Node)
+	visit = func(n *kong.Node) {
+		for _, f := range n.Flags {
+			known = append(known, f.Name)
+		}
+		for _, child := range n.Children {
+			visit(child)
+		}
+	}
+	visit(app.Node)
+	for key, value := range c {
+		if !slices.Contains(known, key) || key == "config" || key == "help" {
+			return fmt.Errorf("configuration file: unknown key %q: keys are the names of flags, as in flush-interval: 20ms", key)
+		}
+		switch value.(type) {
+		case map[string]any, nil:
+			return fmt.Errorf("configuration file: %s has no plain value", key)
+		}
+	}
+	return nil
+}
+
+// Resolve gives the value of a flag that was not on the command line. The
+// environment wins over the file.
+func (c config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	value, ok := c[flag.Name]
+	if !ok {
+		return nil, nil
+	}
+	for _, env := range flag.Envs {
+		if _, set := os.LookupEnv(env); set {
+			return nil, nil
+		}
+	}
+	if list, ok := value.([]any); ok {
+		items := make([]string, len(list))
+		for i, item := range list {
+			items[i] = fmt.Sprint(item)
+		}
+		return strings.Join(items, ","), nil
+	}
+	return fmt.Sprint(value), nil
+}

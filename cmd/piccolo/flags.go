@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/alecthomas/units"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// Flags that commands share, a struct for each concern. The names are those of
+// the contract; each is PICCOLO_… in the environment and a key of the YAML file.
+
+type dataFlags struct {
+	Data string `help:"Directory that holds numbers.db, jetstream/ and spool/." default:"./piccolo-data" type:"path" placeholder:"DIR"`
+}
+
+type adminFlags struct {
+	Admin string `help:"Address of metrics, health and pprof." default:"${admin}" placeholder:"ADDR"`
+}
+
+type ingressFlags struct {
+	Listen        string           `help:"Address of the API." default:":3333" placeholder:"ADDR"`
+	Ack           piccolo.Ack      `help:"What a reply waits for when the request does not say: memory, stored or applied." default:"stored" placeholder:"MODE"`
+	AckTimeout    time.Duration    `help:"How long it waits at most, before it is 202." default:"5s" placeholder:"D"`
+	FlushInterval time.Duration    `help:"The longest that a delta nobody waits for stays in memory." default:"20ms" placeholder:"D"`
+	MaxKeys       int              `help:"Distinct keys kept in memory, 503 above." default:"1000000" placeholder:"N"`
+	MaxBody       units.Base2Bytes `help:"The largest request body." default:"16MiB" placeholder:"B"`
+	MaxKeyBytes   int              `help:"The longest key, in bytes." default:"512" placeholder:"B"`
+}
+
+func (f *ingressFlags) Validate() error {
+	for _, c := range []struct {
+		ok   bool
+		flag string
+		want string
+	}{
+		{f.AckTimeout > 0, "--ack-timeout", "more than 0"},
+		{f.FlushInterval > 0, "--flush-interval", "more than 0"},
+		{f.MaxKeys >= 1, "--max-keys", "at least 1"},
+		{f.MaxBody >= 1, "--max-body", "at least 1"},
+		{f.MaxKeyBytes >= 1, "--max-key-bytes", "at least 1"},
+	} {
+		if !c.ok {
+			return fmt.Errorf("%s must be %s", c.flag, c.want)
+		}
+	}
+	return nil
+}
+
+type writerFlags struct {
+	DB        string        `name:"db" help:"The database (default: numbers.db in the data directory)." type:"path" placeholder:"PATH"`
+	Freshness time.Duration `help:"How old an increment may be when it is committed: the time the writer has to fold batches together under load." default:"35ms" placeholder:"D"`
+	Retain    time.Duration `help:"How long committed batches stay in the stream for replay; 0 trims them within a second." default:"0s" placeholder:"D"`
+}
+
+func (f *writerFlags) Validate() error {
+	if f.Freshness < 0 || f.Retain < 0 {
+		return fmt.Errorf("--freshness and --retain must not be negative")
+	}
+	return nil
+}
+
+type streamFlags struct {
+	Partitions     int              `help:"Slices of the key space, each with its own writer. Fixed once the stream exists." default:"1" placeholder:"N"`
+	StreamMaxBytes units.Base2Bytes `help:"What the stream may hold; when full, the API says 503." default:"1GiB" placeholder:"B"`
+}
+
+type stopFlags struct {
+	StopTimeout time.Duration `help:"How long a stop may take: half for increments on their way into the stream, half for batches on their way into the database." default:"20s" placeholder:"D"`
+}

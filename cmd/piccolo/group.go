@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/oklog/run"
+)
+
+// actor is a loop that runs until it is interrupted.
+type actor interface {
+	Execute() error
+	Interrupt(error)
+}
+
+// group runs actors until the first ends, and then interrupts them in the order
+// in which they were added. An actor whose Interrupt returns only when it has
+// stopped is thereby done before the next is asked to.
+type group struct {
+	log      *slog.Logger
+	actors   run.Group
+	failed   []error       // one an actor, each written by its own goroutine
+	stopping chan struct{} // closed when the first has ended
+}
+
+func newGroup(log *slog.Logger) *group {
+	g := &group{log: log, stopping: make(chan struct{})}
+	g.actors.Add(
+		func() error { <-g.stopping; return nil },
+		func(error) { close(g.stopping) },
+	)
+	return g
+}
+
+// signals adds an actor that ends at the first of the signals. The second one
+// finds no handler and kills the process.
+func (g *group) signals(signals ...os.Signal) {
+	execute, interrupt := run.SignalHandler(context.Background(), signals...)
+	g.actors.Add(func() error {
+		err := execute()
+		var signal *run.SignalError
+		if errors.As(err, &signal) {
+			g.log.Info("stopping", "signal", signal.Signal.String())
+		}
+		return err
+	}, interrupt)
+}
+
+// add adds an actor.
+func (g *group) add(name string, a actor) {
+	i := len(g.failed)
+	g.failed = append(g.failed, nil)
+	g.actors.Add(func() error {
+		if err := a.Execute(); err != nil {
+			g.failed[i] = fmt.Errorf("%s: %w", name, err)
+			g.log.Error("an actor failed, stopping", "actor", name, "error", err)
+		}
+		return g.failed[i]
+	}, a.Interrupt)
+}
+
+// run returns when every actor has, with the errors of those that failed; or
+// when that takes longer than limit from the moment the first has ended.
+func (g *group) run(limit time.Duration) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = g.actors.Run() // the first to end says nothing of the others
+	}()
+	<-g.stopping
+	select {
+	case <-done:
+	case <-time.After(limit):
+		return fmt.Errorf("stopping took longer than %s: what was acknowledged is safe, the next start goes on from there", limit)
+	}
+	g.log.Info("stopped")
+	return errors.Join(g.failed...)
+}
+
+// watch is an actor that ends when a check fails.
+type watch struct {
+	check func(context.Context) error
+	stop  chan struct{}
+	once  sync.Once
+}
+
+func newWatch(check func(context.Context) error) *watch {
+	return &watch{check: check, stop: make(chan struct{})}
+}
+
+// Execute checks once a second.
+func (w *watch) Execute() error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := w.check(context.Background()); err != nil {
+				return err
+			}
+		case <-w.stop:
+			return nil
+		}
+	}
+}
+
+// Interrupt stops the actor.
+func (w *watch) Interrupt(error) { w.once.Do(func() { close(w.stop) }) }

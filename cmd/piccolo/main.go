@@ -1,0 +1,72 @@
+// Command piccolo is a counter service: it sums increments per key, exactly,
+// into a SQLite database.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// exitFailed is the exit code of a command that failed. A usage error has
+// kong's own, 80.
+const exitFailed = 1
+
+type cli struct {
+	Config    kong.ConfigFlag `help:"Read settings from a YAML FILE; flags and environment win over it." placeholder:"FILE"`
+	LogFormat string          `help:"How logs look: ${enum}. Auto is text on a terminal and under systemd, JSON elsewhere." enum:"auto,text,json" default:"auto"`
+	LogLevel  string          `help:"The least that is logged: ${enum}." enum:"debug,info,warn,error" default:"info"`
+
+	AllInOne allInOneCmd `cmd:"" help:"Run everything in this process: HTTP, NATS, SQLite."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+// output is where a command writes: data to stdout, everything else to stderr.
+type output struct{ stdout, stderr io.Writer }
+
+func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func command(args []string, stdout, stderr io.Writer) (code int) {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("piccolo"),
+		kong.Description("Sums increments per key, exactly, into a SQLite database."),
+		kong.Configuration(loadYAML),
+		kong.DefaultEnvars("PICCOLO"),
+		kong.UsageOnError(),
+		kong.ShortUsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.Vars{"admin": "127.0.0.1:3334"},
+	)
+	if err != nil {
+		panic(err) // the grammar is wrong
+	}
+	ctx, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // --help
+	}
+	if err != nil {
+		parser.FatalIfErrorf(err)
+		return exited
+	}
+	log := newLogger(stderr, c.LogFormat, c.LogLevel)
+	ctx.Bind(log)
+	ctx.Bind(output{stdout, stderr})
+	err = ctx.Run()
+	if err == nil {
+		return 0
+	}
+	if errors.Is(err, piccolo.ErrFenced) {
+		err = fmt.Errorf("%w: run one writer per database", err)
+	}
+	log.Error("piccolo failed", "error", err)
+	return exitFailed
+}

@@ -1,0 +1,24 @@
+package piccolo
+
+import "time"
+
+// Flush tells how a batch went from memory into the stream.
+type Flush struct {
+	Keys       int
+	Increments uint64
+	Bytes      int
+	Retries    int           // how often it had to be published again
+	Took       time.Duration // from sealed to acknowledged
+}
+
+// Commit tells how batches went from the stream into the database.
+type Commit struct {
+	Batches    int
+	Duplicates int // of the batches, those that had been folded before
+	Increments uint64
+	Rows       int
+	Quarantine struct{ In, Out int } // deltas
+	Rejected   int
+	Took       time.Duration   // of the transaction
+	Freshness  []time.Duration // of each batch: from its oldest increment accepted to committed
+}

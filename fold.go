@@ -1,0 +1,54 @@
+package piccolo
+
+import (
+	"errors"
+	"time"
+)
+
+// Fold is what a writer asks the database to do in one transaction. Either all
+// of it holds afterwards, or none.
+type Fold struct {
+	Deltas    []Delta             // sorted by key
+	Accounts  map[Origin]*Account // the ledger's accounts, as they are to be
+	Positions map[int]Position    // by partition, where it moved
+	Rejected  []Rejected
+}
+
+// Position is where a writer stands in the stream: which stream, told apart
+// from a namesake by when it was created, and the highest StreamSeq that has
+// been folded. It proves nothing about lower ones; the ledger does. It serves
+// to notice a stream that was rolled back or made anew.
+type Position struct {
+	Created   time.Time
+	StreamSeq uint64
+}
+
+// Rejected is a message in the stream that is no batch. It is kept for a human
+// and never blocks the ones behind it.
+type Rejected struct {
+	Partition int
+	StreamSeq uint64
+	Reason    string
+	Data      []byte
+}
+
+// Folded tells what a commit did.
+type Folded struct {
+	Rows        int              // upserts
+	Quarantined []Increment      // what could not be added to its key's value
+	Released    []Increment      // what could be, at last
+	Totals      map[string]int64 // of the keys whose delta wanted it
+}
+
+var (
+	// ErrUnknown : a commit failed, and may have happened all the same. Only
+	// the database can tell, when it is opened again.
+	ErrUnknown = errors.New("the outcome of the commit is unknown")
+	// ErrNoRoom : the disk under the database is full. Nothing was committed.
+	ErrNoRoom = errors.New("no room on the disk")
+	// ErrLocked : another process holds the database's write lock. Nothing
+	// was committed.
+	ErrLocked = errors.New("the database is locked by another process")
+	// ErrFenced : another writer has taken the database over.
+	ErrFenced = errors.New("another writer has taken over")
+)

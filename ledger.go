@@ -1,0 +1,248 @@
+package piccolo
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Account is what the ledger knows of one (producer, partition): which of its
+// batches have been folded, and what they came to.
+//
+// The seqs are a watermark, up to which all are folded, and the seqs folded
+// above it: a durable consumer redelivers out of order, so that "skip what is
+// not above the last one" loses batches.
+type Account struct {
+	Seqs       SeqSet
+	Batches    uint64
+	Increments uint64
+	Sum        int64 // of the deltas, modulo 2^64
+}
+
+// Origin is the key of an account.
+type Origin struct {
+	Producer  string
+	Partition int
+}
+
+// Origin returns the account that the batch belongs to.
+func (id BatchID) Origin() Origin { return Origin{id.Producer, id.Partition} }
+
+// Ledger is what has been folded. The zero Ledger is empty.
+//
+// It is a value of one owner. Fold it forward with a Draft, which leaves the
+// ledger as it was until the transaction it belongs to has been committed.
+type Ledger struct {
+	accounts map[Origin]*Account
+}
+
+// Put sets an account, as read from the database.
+func (l *Ledger) Put(o Origin, a Account) {
+	if l.accounts == nil {
+		l.accounts = make(map[Origin]*Account)
+	}
+	l.accounts[o] = &a
+}
+
+// Account returns a copy of the account of o, empty where there is none.
+func (l *Ledger) Account(o Origin) Account {
+	if a := l.accounts[o]; a != nil {
+		return a.clone()
+	}
+	return Account{}
+}
+
+func (a *Account) clone() Account {
+	c := *a
+	c.Seqs.above = slices.Clone(a.Seqs.above)
+	return c
+}
+
+// Folded says whether the batch has been folded.
+func (l *Ledger) Folded(id BatchID) bool {
+	a := l.accounts[id.Origin()]
+	return a != nil && a.Seqs.Contains(id.Seq)
+}
+
+// Missing counts the batches of a partition that have not been folded, though
+// later ones of their producers have: they are late, or lost.
+func (l *Ledger) Missing(partition int) (n uint64) {
+	for o, a := range l.accounts {
+		if o.Partition == partition {
+			n += a.Seqs.Missing()
+		}
+	}
+	return n
+}
+
+// Draft starts a step of the ledger that can be thrown away.
+func (l *Ledger) Draft() *Draft {
+	return &Draft{ledger: l, accounts: make(map[Origin]*Account)}
+}
+
+// Draft is a ledger with some more batches folded, not yet committed.
+type Draft struct {
+	ledger   *Ledger
+	accounts map[Origin]*Account // copies of those that changed
+}
+
+// Fold enters a batch. It returns false, and changes nothing, where the ledger
+// or the draft has it already.
+func (d *Draft) Fold(b *Batch) bool {
+	o := b.Origin()
+	a := d.accounts[o]
+	if a == nil {
+		c := d.ledger.Account(o)
+		a = &c
+	}
+	if !a.Seqs.Add(b.Seq) {
+		return false
+	}
+	a.Batches++
+	a.Increments += b.Increments
+	a.Sum += b.Sum()
+	d.accounts[o] = a
+	return true
+}
+
+// Accounts returns the accounts that the draft changed, to be written in the
+// transaction of the numbers they account for.
+func (d *Draft) Accounts() map[Origin]*Account { return d.accounts }
+
+// Commit makes the draft the ledger. Call it after the transaction.
+func (d *Draft) Commit() {
+	for o, a := range d.accounts {
+		d.ledger.Put(o, *a)
+	}
+}
+
+// SeqSet is a set of seqs, kept as a watermark and the ranges above it. It
+// stays small as long as seqs come nearly in order. The zero SeqSet is empty.
+type SeqSet struct {
+	watermark uint64 // 1..watermark are members
+	above     []span // sorted, disjoint, not adjacent, all beyond watermark+1
+}
+
+type span struct{ from, to uint64 } // inclusive
+
+// Watermark is the seq up to which all are members.
+func (s *SeqSet) Watermark() uint64 { return s.watermark }
+
+// Max is the largest member, 0 where there is none.
+func (s *SeqSet) Max() uint64 {
+	if n := len(s.above); n > 0 {
+		return s.above[n-1].to
+	}
+	return s.watermark
+}
+
+// Contains says whether seq is a member.
+func (s *SeqSet) Contains(seq uint64) bool {
+	if seq <= s.watermark {
+		return true
+	}
+	i, _ := s.find(seq)
+	return i < len(s.above) && s.above[i].from <= seq
+}
+
+// find returns the index of the first span that does not end before seq.
+func (s *SeqSet) find(seq uint64) (int, bool) {
+	return slices.BinarySearchFunc(s.above, seq, func(r span, seq uint64) int {
+		switch {
+		case r.to < seq:
+			return -1
+		case r.to > seq:
+			return 1
+		}
+		return 0
+	})
+}
+
+// Add makes seq, which is at least 1, a member. It returns false where it was.
+func (s *SeqSet) Add(seq uint64) bool {
+	if seq == s.watermark+1 {
+		s.watermark = seq
+		if len(s.above) > 0 && s.above[0].from == seq+1 {
+			s.watermark = s.above[0].to
+			s.above = slices.Delete(s.above, 0, 1)
+		}
+		return true
+	}
+	if s.Contains(seq) {
+		return false
+	}
+	i, _ := s.find(seq)
+	joinsLeft := i > 0 && s.above[i-1].to+1 == seq
+	joinsRight := i < len(s.above) && s.above[i].from == seq+1
+	switch {
+	case joinsLeft && joinsRight:
+		s.above[i-1].to = s.above[i].to
+		s.above = slices.Delete(s.above, i, i+1)
+	case joinsLeft:
+		s.above[i-1].to = seq
+	case joinsRight:
+		s.above[i].from = seq
+	default:
+		s.above = slices.Insert(s.above, i, span{seq, seq})
+	}
+	return true
+}
+
+// Missing counts the seqs below Max that are not members.
+func (s *SeqSet) Missing() (n uint64) {
+	last := s.watermark
+	for _, r := range s.above {
+		n += r.from - last - 1
+		last = r.to
+	}
+	return n
+}
+
+// Above writes the members above the watermark as text, "5-7,9".
+func (s *SeqSet) Above() string {
+	var b []byte
+	for i, r := range s.above {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendUint(b, r.from, 10)
+		if r.to > r.from {
+			b = append(b, '-')
+			b = strconv.AppendUint(b, r.to, 10)
+		}
+	}
+	return string(b)
+}
+
+// ParseSeqSet is the inverse of Watermark and Above.
+func ParseSeqSet(watermark uint64, above string) (SeqSet, error) {
+	s := SeqSet{watermark: watermark}
+	if above == "" {
+		return s, nil
+	}
+	last := watermark
+	for part := range strings.SplitSeq(above, ",") {
+		from, to, ranged := strings.Cut(part, "-")
+		if !ranged {
+			to = from
+		}
+		r, err := parseSpan(from, to)
+		// A gap of at least one seq stands before every range.
+		if err != nil || r.from < last+2 || r.to < r.from {
+			return SeqSet{}, errors.Join(fmt.Errorf("ledger: %q above %d is not a list of ascending ranges", above, watermark), err)
+		}
+		s.above = append(s.above, r)
+		last = r.to
+	}
+	return s, nil
+}
+
+func parseSpan(from, to string) (r span, err error) {
+	if r.from, err = strconv.ParseUint(from, 10, 63); err != nil {
+		return r, err
+	}
+	r.to, err = strconv.ParseUint(to, 10, 63)
+	return r, err
+}

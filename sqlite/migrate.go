@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+)
+
+//go:embed schema.sql
+var schema string
+
+const (
+	applicationID = 0x50494343 // "PICC": file(1) and piccolo itself know it by that
+	schemaVersion = 1
+)
+
+// migrate brings the database to the schema of this program, in one
+// transaction: from nothing, or from the table of the service's ancestor.
+func migrate(ctx context.Context, conn *sql.Conn) error {
+	var app, version, tables int
+	for pragma, v := range map[string]*int{"application_id": &app, "user_version": &version} {
+		if err := conn.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(v); err != nil {
+			return err
+		}
+	}
+	if app == applicationID {
+		if version > schemaVersion {
+			return fmt.Errorf("the schema has version %d, this program knows up to %d: run a newer piccolo", version, schemaVersion)
+		}
+		return nil
+	}
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").Scan(&tables); err != nil {
+		return err
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after the commit
+	if tables > 0 {
+		err = adopt(ctx, tx)
+	} else {
+		_, err = tx.ExecContext(ctx, schema)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, schemaVersion))
+	if err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// adopt takes over the ancestor's numbers(key TEXT, value INTEGER DEFAULT 0).
+// It would have stored anything in either column; what is no number under a
+// key is refused by name, since dropping it is not ours to decide.
+func adopt(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, "SELECT name FROM pragma_table_info('numbers') ORDER BY name")
+	if err != nil {
+		return err
+	}
+	var columns []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		columns = append(columns, name)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	if len(columns) != 2 || columns[0] != "key" || columns[1] != "value" {
+		return errors.New("this is another program's database: it holds tables, but no numbers(key, value)")
+	}
+	var key, value string
+	err = tx.QueryRowContext(ctx, `SELECT quote(key), quote(value) FROM numbers
+		WHERE typeof(key) <> 'text' OR key = '' OR typeof(value) NOT IN ('integer', 'null') LIMIT 1`).Scan(&key, &value)
+	switch {
+	case err == nil:
+		return fmt.Errorf("cannot migrate: numbers holds key %s with value %s, which is no text with an integer: correct or delete that row first", key, value)
+	case !errors.Is(err, sql.ErrNoRows):
+		return err
+	}
+	for _, q := range []string{
+		"ALTER TABLE numbers RENAME TO ancestor",
+		schema,
+		"INSERT INTO numbers SELECT key, coalesce(value, 0) FROM ancestor ORDER BY key",
+		"DROP TABLE ancestor",
+	} {
+		if _, err := tx.ExecContext(ctx, q); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+	}
+	return nil
+}

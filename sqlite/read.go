@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// Ledger reads what has been folded.
+func (s *Store) Ledger(ctx context.Context) (*piccolo.Ledger, error) {
+	rows, err := s.conn.QueryContext(ctx, `SELECT producer, "partition", watermark, above, batches, increments, sum FROM ledger`)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	ledger := new(piccolo.Ledger)
+	for rows.Next() {
+		var (
+			o         piccolo.Origin
+			a         piccolo.Account
+			watermark uint64
+			above     string
+		)
+		if err := rows.Scan(&o.Producer, &o.Partition, &watermark, &above, &a.Batches, &a.Increments, &a.Sum); err != nil {
+			return nil, fmt.Errorf("read the ledger: %w", err)
+		}
+		if a.Seqs, err = piccolo.ParseSeqSet(watermark, above); err != nil {
+			return nil, fmt.Errorf("producer %s: %w", o.Producer, err)
+		}
+		ledger.Put(o, a)
+	}
+	return ledger, explain(rows.Err())
+}
+
+// Positions reads where the writer stands in the stream, by partition.
+func (s *Store) Positions(ctx context.Context) (map[int]piccolo.Position, error) {
+	rows, err := s.conn.QueryContext(ctx, `SELECT "partition", created_us, stream_seq FROM positions`)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	positions := make(map[int]piccolo.Position)
+	for rows.Next() {
+		var (
+			partition int
+			created   int64
+			p         piccolo.Position
+		)
+		if err := rows.Scan(&partition, &created, &p.StreamSeq); err != nil {
+			return nil, fmt.Errorf("read the positions: %w", err)
+		}
+		p.Created = time.UnixMicro(created)
+		positions[partition] = p
+	}
+	return positions, explain(rows.Err())
+}
+
+// Value reads the committed value of a key, and whether it was ever counted.
+func (s *Store) Value(ctx context.Context, key string) (value int64, ok bool, err error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT value FROM numbers WHERE key = ?", key)
+	if err != nil {
+		return 0, false, explain(err)
+	}
+	defer rows.Close()
+	if rows.Next() {
+		if err := rows.Scan(&value); err != nil {
+			return 0, false, err
+		}
+		ok = true
+	}
+	return value, ok, explain(rows.Err())
+}

@@ -1,0 +1,55 @@
+-- What the whole service is about. Anyone may read it at any time.
+CREATE TABLE numbers (
+    key   TEXT PRIMARY KEY,
+    value INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- What has been folded into numbers, per process that made batches and
+-- partition: all seqs up to the watermark, and those listed above it ("5-7,9").
+-- Written in the transaction of the numbers it accounts for.
+CREATE TABLE ledger (
+    producer    TEXT    NOT NULL,
+    "partition" INTEGER NOT NULL,
+    watermark   INTEGER NOT NULL,
+    above       TEXT    NOT NULL,
+    batches     INTEGER NOT NULL,
+    increments  INTEGER NOT NULL,
+    sum         INTEGER NOT NULL, -- of the deltas, modulo 2^64
+    PRIMARY KEY (producer, "partition")
+) STRICT, WITHOUT ROWID;
+
+-- Deltas that would have taken their key's value out of int64. A key's true
+-- total is its value plus its rows here; as soon as that fits, it is the value.
+CREATE TABLE quarantine (
+    id    INTEGER PRIMARY KEY,
+    key   TEXT    NOT NULL,
+    value INTEGER NOT NULL,
+    at    TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
+) STRICT;
+CREATE INDEX quarantine_key ON quarantine (key);
+
+-- Messages in the stream that were no batches, kept for a human.
+CREATE TABLE rejected (
+    id          INTEGER PRIMARY KEY,
+    "partition" INTEGER NOT NULL,
+    stream_seq  INTEGER NOT NULL,
+    reason      TEXT    NOT NULL,
+    data        BLOB    NOT NULL,
+    at          TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
+) STRICT;
+
+-- Where the writer stands in the stream, to notice that it was rolled back or
+-- made anew.
+CREATE TABLE positions (
+    "partition" INTEGER PRIMARY KEY,
+    created_us  INTEGER NOT NULL, -- when the stream was created, Unix time
+    stream_seq  INTEGER NOT NULL
+) STRICT;
+
+-- Raised by every writer that opens the database, checked in every one of its
+-- transactions: a writer that has been superseded can no longer commit.
+CREATE TABLE fence (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    epoch INTEGER NOT NULL
+) STRICT;
+INSERT INTO fence VALUES (1, 0);

@@ -1,0 +1,131 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// statements are prepared once, on the connection that writes, and used below
+// database/sql, whose locks and conversions cost as much as a small upsert.
+type statements struct {
+	begin, commit, rollback statement
+	upsert, upsertMany      statement
+
+	fence, account, position, reject statement
+	value, set, held, hold, release  statement
+}
+
+// chunk is how many rows one upsert statement carries. Above a few dozen the
+// cost of a row is SQLite's own.
+const chunk = 64
+
+const upsertRows = ` ON CONFLICT (key) DO UPDATE SET value = value + excluded.value`
+
+func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
+	return conn.Raw(func(dc any) error {
+		preparer := dc.(driver.ConnPrepareContext)
+		for dst, query := range map[*statement]string{
+			&s.begin:    `BEGIN IMMEDIATE`,
+			&s.commit:   `COMMIT`,
+			&s.rollback: `ROLLBACK`,
+
+			&s.upsert:     `INSERT INTO numbers VALUES (?, ?)` + upsertRows,
+			&s.upsertMany: `INSERT INTO numbers VALUES ` + placeholders("(?, ?)", chunk) + upsertRows,
+
+			&s.fence: `SELECT epoch FROM fence`,
+			&s.account: `INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+				watermark = excluded.watermark, above = excluded.above, batches = excluded.batches,
+				increments = excluded.increments, sum = excluded.sum`,
+			&s.position: `INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET
+				created_us = excluded.created_us, stream_seq = excluded.stream_seq`,
+			&s.reject: `INSERT INTO rejected ("partition", stream_seq, reason, data) VALUES (?, ?, ?, ?)`,
+
+			&s.value:   `SELECT value FROM numbers WHERE key = ?`,
+			&s.set:     `UPDATE numbers SET value = ? WHERE key = ?`,
+			&s.held:    `SELECT value FROM quarantine WHERE key = ?`,
+			&s.hold:    `INSERT INTO quarantine (key, value) VALUES (?, ?)`,
+			&s.release: `DELETE FROM quarantine WHERE key = ?`,
+		} {
+			stmt, err := preparer.PrepareContext(ctx, query)
+			if err != nil {
+				return fmt.Errorf("prepare %q: %w", query, err)
+			}
+			dst.stmt = stmt
+			dst.args = make([]driver.NamedValue, strings.Count(query, "?"))
+			for i := range dst.args {
+				dst.args[i].Ordinal = i + 1
+			}
+		}
+		return nil
+	})
+}
+
+func (s *statements) close() {
+	for _, st := range []*statement{
+		&s.begin, &s.commit, &s.rollback, &s.upsert, &s.upsertMany,
+		&s.fence, &s.account, &s.position, &s.reject,
+		&s.value, &s.set, &s.held, &s.hold, &s.release,
+	} {
+		if st.stmt != nil {
+			_ = st.stmt.Close() // the connection goes with it
+		}
+	}
+}
+
+// statement is a prepared statement of the driver with room for its arguments.
+// It may be used by one goroutine, while it holds the connection.
+type statement struct {
+	stmt driver.Stmt
+	args []driver.NamedValue
+}
+
+// run executes the statement with what stands in args.
+func (st *statement) run() error {
+	_, err := st.stmt.(driver.StmtExecContext).ExecContext(context.Background(), st.args)
+	return err
+}
+
+func (st *statement) exec(args ...driver.Value) error {
+	st.bind(args)
+	return st.run()
+}
+
+func (st *statement) bind(args []driver.Value) {
+	for i, v := range args {
+		st.args[i].Value = v
+	}
+}
+
+// integers returns the first column of every row.
+func (st *statement) integers(args ...driver.Value) (values []int64, err error) {
+	st.bind(args)
+	rows, err := st.stmt.(driver.StmtQueryContext).QueryContext(context.Background(), st.args)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := make([]driver.Value, 1)
+	for {
+		switch err := rows.Next(row); {
+		case err == io.EOF:
+			return values, nil
+		case err != nil:
+			return nil, err
+		}
+		values = append(values, row[0].(int64))
+	}
+}
+
+// integer returns the first column of the first row, and whether there is one.
+func (st *statement) integer(args ...driver.Value) (value int64, ok bool, err error) {
+	values, err := st.integers(args...)
+	if err != nil || len(values) == 0 {
+		return 0, false, err
+	}
+	return values[0], true, nil
+}

@@ -1,0 +1,82 @@
+package piccolo
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Delivery is a message that the stream handed to a writer.
+type Delivery struct {
+	Partition int
+	StreamSeq uint64
+	Created   time.Time // when the stream was created, which tells it from a namesake
+	Stored    time.Time // when the message was
+	Pending   uint64    // how many messages the stream holds behind it, for this partition
+	JSON      bool      // the content type says so; protobuf otherwise
+	Data      []byte
+	Acker     interface{ Ack() error }
+}
+
+// ID names a batch that came without a name of its own, by where it stands.
+func (d *Delivery) ID() BatchID {
+	producer := "nats-" + d.Created.UTC().Format("20060102T150405") + "-" + strconv.FormatUint(d.StreamSeq, 10)
+	return BatchID{Producer: producer, Partition: d.Partition, Seq: 1}
+}
+
+// Decode reads the batch that the message carries. Its deltas alias Data.
+func (d *Delivery) Decode(b *Batch) error {
+	decode := DecodeBatch
+	if d.JSON {
+		decode = func(data []byte, b *Batch) error { return DecodeBatchJSON(data, d.ID(), b) }
+	}
+	if err := decode(d.Data, b); err != nil {
+		return err
+	}
+	if b.Partition != d.Partition {
+		return fmt.Errorf("batch: it says partition %d and came on the subject of partition %d", b.Partition, d.Partition)
+	}
+	if b.Accepted.IsZero() {
+		b.Accepted = d.Stored
+	}
+	return nil
+}
+
+// StreamState is the stream as one partition's writer sees it.
+type StreamState struct {
+	Created    time.Time
+	FirstSeq   uint64 // of all partitions
+	LastSeq    uint64 // of all partitions; never falls while the stream lives
+	Messages   uint64 // of all partitions
+	Bytes      uint64 // of all partitions
+	AckFloor   uint64 // every StreamSeq of this partition up to it has been acked
+	Pending    uint64 // of this partition, not delivered yet
+	AckPending int    // of this partition, delivered and not acked
+}
+
+// Applied is the notice, sent after a commit, of what has been folded of one
+// producer's batches.
+type Applied struct {
+	Producer  string
+	Partition int
+	Seqs      []uint64
+	Totals    map[string]int64 // of the keys whose delta wanted it, after the commit
+}
+
+// Query asks a writer for a key's value, once the batches of After have been
+// folded.
+type Query struct {
+	Key   string `json:"key"`
+	After string `json:"after,omitempty"` // a receipt
+}
+
+// Answer is what a writer says to a Query.
+//
+// FreshnessMS is how long ago, in milliseconds, the oldest batch that the
+// stream holds and the value lacks was accepted; 0 where it lacks none.
+type Answer struct {
+	Key         string  `json:"key"`
+	Found       bool    `json:"found"`
+	Value       int64   `json:"value"`
+	FreshnessMS float64 `json:"freshness_ms"`
+}

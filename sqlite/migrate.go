@@ -19,18 +19,10 @@ const (
 // migrate brings the database to the schema of this program, in one
 // transaction: from nothing, or from the table of the service's ancestor.
 func migrate(ctx context.Context, conn *sql.Conn) error {
-	var app, version, tables int
-	for pragma, v := range map[string]*int{"application_id": &app, "user_version": &version} {
-		if err := conn.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(v); err != nil {
-			return err
-		}
+	if done, err := hasSchema(ctx, conn); done || err != nil {
+		return err
 	}
-	if app == applicationID {
-		if version > schemaVersion {
-			return fmt.Errorf("the schema has version %d, this program knows up to %d: run a newer piccolo", version, schemaVersion)
-		}
-		return nil
-	}
+	var tables int
 	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'").Scan(&tables); err != nil {
 		return err
 	}
@@ -52,6 +44,26 @@ func migrate(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// hasSchema says whether the database has the schema of this program. A newer
+// one is an error.
+func hasSchema(ctx context.Context, db interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}) (bool, error) {
+	var app, version int
+	for pragma, v := range map[string]*int{"application_id": &app, "user_version": &version} {
+		if err := db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(v); err != nil {
+			return false, err
+		}
+	}
+	if app != applicationID {
+		return false, nil
+	}
+	if version > schemaVersion {
+		return false, fmt.Errorf("the schema has version %d, this program knows up to %d: run a newer piccolo", version, schemaVersion)
+	}
+	return true, nil
 }
 
 // adopt takes over the ancestor's numbers(key TEXT, value INTEGER DEFAULT 0).

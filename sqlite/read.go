@@ -59,16 +59,5 @@ func (s *Store) Positions(ctx context.Context) (map[int]piccolo.Position, error)
 
 // Value reads the committed value of a key, and whether it was ever counted.
 func (s *Store) Value(ctx context.Context, key string) (value int64, ok bool, err error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT value FROM numbers WHERE key = ?", key)
-	if err != nil {
-		return 0, false, explain(err)
-	}
-	defer rows.Close()
-	if rows.Next() {
-		if err := rows.Scan(&value); err != nil {
-			return 0, false, err
-		}
-		ok = true
-	}
-	return value, ok, explain(rows.Err())
+	return s.read.Value(ctx, key)
 }

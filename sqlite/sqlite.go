@@ -27,7 +27,7 @@ import (
 type Store struct {
 	path  string
 	write *sql.DB // one connection, which holds the epoch
-	read  *sql.DB // query_only, as many as readers need
+	read  *Reader
 	tidy  *sql.DB // one connection, for checkpoints off the commit path
 
 	conn  *sql.Conn
@@ -41,7 +41,7 @@ type Store struct {
 	wal checkpoints
 }
 
-// Pragmas of every connection. synchronous=FULL is what makes a commit survive
+// Pragmas of every connection that may write. synchronous=FULL is what makes a commit survive
 // a power cut; NORMAL was seen to lose commits. Pages of 1 KiB keep what a
 // commit of scattered keys has to write small.
 const (
@@ -54,10 +54,6 @@ const (
 	writePragmas = pragmas +
 		"&_pragma=wal_autocheckpoint(0)" + // checkpoints.go
 		"&_pragma=cache_size(-65536)" // KiB
-
-	readPragmas = pragmas + "&_pragma=query_only(1)"
-
-	readers = 4
 )
 
 func dsn(path, options string) string {
@@ -99,10 +95,9 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if err = s.loadQuarantined(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	if s.read, err = sql.Open("sqlite", dsn(path, readPragmas)); err != nil {
+	if s.read, err = OpenReader(ctx, path); err != nil {
 		return nil, err
 	}
-	s.read.SetMaxOpenConns(readers)
 	if s.tidy, err = sql.Open("sqlite", dsn(path, pragmas)); err != nil {
 		return nil, err
 	}
@@ -119,7 +114,10 @@ func (s *Store) Close() error {
 		s.stmts.close()
 		errs = append(errs, s.conn.Close())
 	}
-	for _, db := range []*sql.DB{s.read, s.tidy, s.write} {
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	for _, db := range []*sql.DB{s.tidy, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

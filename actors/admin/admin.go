@@ -52,6 +52,9 @@ func New(l net.Listener, m *Metrics, checks []Check, log *slog.Logger) *Admin {
 	}
 }
 
+// Addr is where the server listens.
+func (a *Admin) Addr() net.Addr { return a.listener.Addr() }
+
 // Execute serves until Interrupt is called.
 func (a *Admin) Execute() error {
 	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -25,7 +25,7 @@ type Observer interface {
 const (
 	// linger is how long a flush waits at most for those who waited for the
 	// one before to be back: sharing an fsync is worth more than that.
-	linger = 2 * time.Millisecond
+	linger = 4 * time.Millisecond
 
 	// publishTimeout is how long a publish waits for its acknowledgement
 	// before it is tried again. A full disk gives no answer at all.

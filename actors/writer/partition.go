@@ -35,25 +35,24 @@ type floor struct {
 func (w *Writer) attach(p *partition) error {
 	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
 	defer cancel()
-	subscribe := func() (err error) {
-		p.stop, err = w.Stream.Subscribe(ctx, p.number,
-			func(d piccolo.Delivery) {
-				select {
-				case w.in <- d:
-				case <-w.ctx.Done():
-				}
-			},
-			func(err error) {
-				select {
-				case p.failed <- err:
-				default:
-				}
-			})
+	deliver := func(d piccolo.Delivery) {
+		select {
+		case w.in <- d:
+		case <-w.ctx.Done():
+		}
+	}
+	failed := func(err error) {
+		select {
+		case p.failed <- err:
+		default: // the first reason is enough
+		}
+	}
+	stop, err := w.Stream.Subscribe(ctx, p.number, deliver, failed)
+	if err != nil {
 		return err
 	}
-	if err := subscribe(); err != nil {
-		return err
-	}
+	p.stop = stop
+	w.subscribed.Add(1)
 	state, err := w.Stream.State(ctx, p.number)
 	if err != nil {
 		return err
@@ -105,6 +104,7 @@ func (w *Writer) unsubscribe(p *partition) {
 	if p.stop != nil {
 		p.stop()
 		p.stop = nil
+		w.subscribed.Add(-1)
 	}
 	select {
 	case <-p.failed:

@@ -1,7 +1,6 @@
 package writer
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -49,12 +48,18 @@ func (w *Writer) sum() *sum {
 	return s
 }
 
-// position moves the partition's position to the highest StreamSeq.
+// position moves the partition's position to the highest StreamSeq. A message
+// of a stream that has since been made anew may still be on its way.
 func (s *sum) position(now piccolo.Position, m *delivered) {
 	if p, ok := s.fold.Positions[m.Partition]; ok {
 		now = p
 	}
-	if m.Created.Equal(now.Created) && cmp.Compare(m.StreamSeq, now.StreamSeq) <= 0 {
+	switch {
+	case sameTime(m.Created, now.Created):
+		if m.StreamSeq <= now.StreamSeq {
+			return
+		}
+	case m.Created.Before(now.Created):
 		return
 	}
 	s.fold.Positions[m.Partition] = piccolo.Position{Created: m.Created, StreamSeq: m.StreamSeq}

@@ -87,6 +87,8 @@ type Writer struct {
 	gear      gear
 	unfolded  []*delivered // fetched, not yet committed
 
+	subscribed atomic.Int32 // to how many partitions
+
 	mu        sync.Mutex // guards what readers see
 	ledger    *piccolo.Ledger
 	committed chan struct{} // closed, and made anew, after every commit
@@ -200,6 +202,14 @@ func (w *Writer) Execute() error {
 func (w *Writer) Interrupt(error) {
 	w.stopOnce.Do(func() { close(w.stop) })
 	<-w.done
+}
+
+// Check says whether the writer is subscribed to all of its partitions.
+func (w *Writer) Check(context.Context) error {
+	if n := int(w.subscribed.Load()); n < len(w.Partitions) {
+		return fmt.Errorf("subscribed to %d of %d partitions", n, len(w.Partitions))
+	}
+	return nil
 }
 
 // take decodes a message and puts it with those to be folded.

@@ -87,20 +87,21 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 		return err
 	}
 
-	metrics := admin.NewMetrics(version())
-	writer, err := openWriter(ctx, &c.writerFlags, conn, store, allPartitions(c.Partitions), c.stopFlags, metrics, log, provision)
+	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags}
+	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {
 		return err
 	}
 	defer writer.Close()
-	ingress, err := openIngress(&c.ingressFlags, conn, c.Partitions, c.dataFlags, c.stopFlags, metrics, log)
+	ingress, err := s.openIngress(&c.ingressFlags, c.dataFlags, c.Partitions)
 	if err != nil {
 		return err
 	}
-	page, pageAddr, err := openAdmin(&c.adminFlags, metrics, []admin.Check{
-		{Name: "ingress", Err: ingress.Check},
-		{Name: "nats", Err: server.Check},
-	}, log)
+	page, err := s.openAdmin(&c.adminFlags,
+		admin.Check{Name: "ingress", Err: ingress.Check},
+		admin.Check{Name: "writer", Err: writer.Check},
+		admin.Check{Name: "nats", Err: server.Check},
+	)
 	if err != nil {
 		return err
 	}
@@ -116,16 +117,8 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	g.add("admin", page)
 
 	greeting{
-		api: ingress.Listener.Addr(), admin: pageAddr, db: store.Path(), nats: server.URL(), took: time.Since(start),
+		api: ingress.Listener.Addr(), admin: page.Addr(), db: store.Path(), nats: server.URL(), took: time.Since(start),
 	}.print(out.stderr)
 	log.Info("ready", "version", version(), "producer", ingress.Producer, "took", time.Since(start).Round(time.Millisecond))
 	return g.run(c.StopTimeout)
-}
-
-// allPartitions are the partitions of a writer that owns them all.
-func allPartitions(n int) (partitions []int) {
-	for partition := range n {
-		partitions = append(partitions, partition)
-	}
-	return partitions
 }

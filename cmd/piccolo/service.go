@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/actors/admin"
+	"github.com/piccolo-counter/piccolo/actors/ingress"
+	"github.com/piccolo-counter/piccolo/actors/writer"
+	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/sqlite"
+)
+
+// service is what the actors of a process share. Its methods make them, alike
+// in every command.
+type service struct {
+	log     *slog.Logger
+	metrics *admin.Metrics
+	conn    *bus.Bus
+	stop    stopFlags
+}
+
+// openIngress makes an ingress actor that listens already.
+func (s *service) openIngress(f *ingressFlags, data dataFlags, partitions int) (*ingress.Ingress, error) {
+	l, err := net.Listen("tcp", f.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("the API cannot listen on %s: %w: choose another address with --listen", f.Listen, err)
+	}
+	in, err := ingress.New(ingress.Config{
+		Listener:      l,
+		Producer:      piccolo.NewProducer(),
+		Partitions:    partitions,
+		Stream:        s.conn,
+		MaxMessage:    s.conn.MaxPayload() - bus.HeaderRoom,
+		Reader:        s.conn,
+		Observer:      s.metrics,
+		Log:           s.log.With("actor", "ingress"),
+		Spool:         filepath.Join(data.Data, "spool"),
+		Ack:           f.Ack,
+		AckTimeout:    f.AckTimeout,
+		FlushInterval: f.FlushInterval,
+		DrainTimeout:  s.stop.StopTimeout / 2,
+		MaxKeys:       f.MaxKeys,
+		MaxBody:       int(f.MaxBody),
+		MaxKeyBytes:   f.MaxKeyBytes,
+	})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	if _, err := s.conn.Applied(in.Producer, in.Applied); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	s.metrics.Replies(in.Replies().Each)
+	s.metrics.Gauge("piccolo_keys", "Distinct keys that the ingress keeps in memory.",
+		func() float64 { return float64(in.Keys()) })
+	return in, nil
+}
+
+// queryVersion is that of the query service's protocol, in semver as NATS
+// wants it.
+const queryVersion = "1.0.0"
+
+// openWriter makes a writer actor that is subscribed already, and has it answer
+// queries. provision, where it is not nil, makes a stream that was deleted.
+func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.Store, partitions []int, provision func(context.Context) error) (*writer.Writer, error) {
+	w, err := writer.Open(ctx, writer.Config{
+		Partitions:   partitions,
+		Stream:       s.conn,
+		Store:        store,
+		Observer:     s.metrics,
+		Log:          s.log.With("actor", "writer"),
+		Freshness:    f.Freshness,
+		Retain:       f.Retain,
+		DrainTimeout: s.stop.StopTimeout / 2,
+		Provision:    provision,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, partition := range partitions {
+		if _, err := s.conn.Serve(partition, queryVersion, w.Answer); err != nil {
+			w.Close()
+			return nil, err
+		}
+	}
+	s.metrics.Gauge("piccolo_wal_bytes", "Size of SQLite's write-ahead log.",
+		func() float64 { return float64(store.WALBytes()) })
+	s.metrics.Gauge("piccolo_backlog_messages", "Batches in the stream; -1 where that is unknown.",
+		s.backlog(partitions[0], func(s piccolo.StreamState) uint64 { return s.Messages }))
+	s.metrics.Gauge("piccolo_backlog_bytes", "Bytes of the batches in the stream; -1 where that is unknown.",
+		s.backlog(partitions[0], func(s piccolo.StreamState) uint64 { return s.Bytes }))
+	return w, nil
+}
+
+// backlog reads one figure of the stream's state, which any partition shows.
+func (s *service) backlog(partition int, read func(piccolo.StreamState) uint64) func() float64 {
+	return func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		state, err := s.conn.State(ctx, partition)
+		if err != nil {
+			return -1
+		}
+		return float64(read(state))
+	}
+}
+
+// openAdmin makes an admin actor that listens already.
+func (s *service) openAdmin(f *adminFlags, checks ...admin.Check) (*admin.Admin, error) {
+	l, err := net.Listen("tcp", f.Admin)
+	if err != nil {
+		return nil, fmt.Errorf("the admin page cannot listen on %s: %w: choose another address with --admin", f.Admin, err)
+	}
+	return admin.New(l, s.metrics, checks, s.log), nil
+}
+
+// allPartitions are the partitions of a writer that owns them all.
+func allPartitions(n int) (partitions []int) {
+	for partition := range n {
+		partitions = append(partitions, partition)
+	}
+	return partitions
+}

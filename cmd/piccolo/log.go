@@ -2,37 +2,46 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/lmittmann/tint"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
-// newLogger makes a logger for whoever reads: colours for a terminal, journald's
-// levels under systemd, JSON for programs.
+// newLogger makes a logger for whoever reads: text, with colours on a terminal
+// and with journald's levels under systemd, or JSON for programs.
 func newLogger(w io.Writer, format, level string) *slog.Logger {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
 		panic(err) // the grammar allows slog's names only
 	}
-	_, journal := os.LookupEnv("JOURNAL_STREAM")
-	terminal := false
-	if f, ok := w.(*os.File); ok {
-		terminal = term.IsTerminal(int(f.Fd()))
-	}
+	file, _ := w.(*os.File)
 	switch {
-	case format == "json", format == "auto" && !journal && !terminal:
+	case format == "json":
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least}))
-	case journal:
+	case format == "auto" && file != nil && isJournal(file):
 		return slog.New(newJournalHandler(w, least))
 	default:
+		plain := file == nil || !term.IsTerminal(int(file.Fd())) || os.Getenv("NO_COLOR") != ""
 		return slog.New(tint.NewHandler(w, &tint.Options{
-			Level: least, TimeFormat: time.TimeOnly + ".000", NoColor: !terminal || os.Getenv("NO_COLOR") != "",
+			Level: least, TimeFormat: time.DateOnly + " " + time.TimeOnly + ".000", NoColor: plain,
 		}))
 	}
+}
+
+// isJournal says whether f is the stream to journald that systemd gave this
+// process: JOURNAL_STREAM names its device and inode.
+func isJournal(f *os.File) bool {
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &stat); err != nil {
+		return false
+	}
+	return os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
 }
 
 // journalHandler writes a line with the level in front that journald strips

@@ -19,7 +19,7 @@ const exitFailed = 1
 
 type cli struct {
 	Config    kong.ConfigFlag `help:"Read settings from a YAML FILE; flags and environment win over it." placeholder:"FILE"`
-	LogFormat string          `help:"How logs look: ${enum}. Auto is text on a terminal and under systemd, JSON elsewhere." enum:"auto,text,json" default:"auto"`
+	LogFormat string          `help:"How logs look: ${enum}. Auto is text, with journald's levels under systemd." enum:"auto,text,json" default:"auto"`
 	LogLevel  string          `help:"The least that is logged: ${enum}." enum:"debug,info,warn,error" default:"info"`
 
 	AllInOne allInOneCmd `cmd:"" help:"Run everything in this process: HTTP, NATS, SQLite."`

@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/piccolo-counter/piccolo"
 )
 
-// exitFailed is the exit code of a command that failed. A usage error has
-// kong's own, 80.
-const exitFailed = 1
+// Exit codes of the contract.
+const (
+	exitFailed = 1
+	exitUsage  = 80
+)
 
 type cli struct {
 	Config    kong.ConfigFlag `help:"Read settings from a YAML FILE; flags and environment win over it." placeholder:"FILE"`
@@ -39,9 +42,8 @@ func command(args []string, stdout, stderr io.Writer) (code int) {
 		kong.Description("Sums increments per key, exactly, into a SQLite database."),
 		kong.Configuration(loadYAML),
 		kong.DefaultEnvars("PICCOLO"),
-		kong.UsageOnError(),
-		kong.ShortUsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ValueFormatter(formatHelp),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.Vars{"admin": "127.0.0.1:3334"},
@@ -54,8 +56,8 @@ func command(args []string, stdout, stderr io.Writer) (code int) {
 		return exited // --help
 	}
 	if err != nil {
-		parser.FatalIfErrorf(err)
-		return exited
+		fmt.Fprintf(stderr, "piccolo: %v\nRun \"piccolo --help\" for the commands, \"piccolo COMMAND --help\" for a command's flags.\n", err)
+		return exitUsage
 	}
 	log := newLogger(stderr, c.LogFormat, c.LogLevel)
 	ctx.Bind(log)
@@ -69,4 +71,20 @@ func command(args []string, stdout, stderr io.Writer) (code int) {
 	}
 	log.Error("piccolo failed", "error", err)
 	return exitFailed
+}
+
+// formatHelp says of a flag what it does, its default, and its name in the
+// environment.
+func formatHelp(v *kong.Value) string {
+	var notes []string
+	if v.HasDefault && v.Default != "" {
+		notes = append(notes, "default "+v.Default)
+	}
+	if v.Flag != nil && len(v.Flag.Envs) > 0 {
+		notes = append(notes, "$"+strings.Join(v.Flag.Envs, ", $"))
+	}
+	if len(notes) == 0 {
+		return v.Help
+	}
+	return fmt.Sprintf("%s (%s).", strings.TrimSuffix(v.Help, "."), strings.Join(notes, "; "))
 }

@@ -44,9 +44,36 @@ type Bus struct {
 	log *slog.Logger
 }
 
-// Connect connects to the NATS server at url. It keeps trying to connect
+// Remote says how to reach a NATS server outside this process.
+type Remote struct {
+	URL   string // or several, separated by commas
+	Creds string // a file
+	CA    string // a file, of who signed the server's certificate
+	Cert  string // a file; with Key, this client's certificate
+	Key   string
+}
+
+// Connect connects to a NATS server. Once connected, it keeps trying to connect
 // again for as long as the bus is open.
-func Connect(url, name string, log *slog.Logger, opts ...nats.Option) (*Bus, error) {
+func Connect(r Remote, name string, log *slog.Logger) (*Bus, error) {
+	var opts []nats.Option
+	if r.Creds != "" {
+		opts = append(opts, nats.UserCredentials(r.Creds))
+	}
+	if r.CA != "" {
+		opts = append(opts, nats.RootCAs(r.CA))
+	}
+	if r.Cert != "" || r.Key != "" {
+		opts = append(opts, nats.ClientCert(r.Cert, r.Key))
+	}
+	b, err := connect(r.URL, name, log, opts)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w: is a nats-server running there, and does it let this user in?", r.URL, err)
+	}
+	return b, nil
+}
+
+func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, error) {
 	nc, err := nats.Connect(url, append([]nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1), // the default gives up for good after two minutes
@@ -68,7 +95,7 @@ func Connect(url, name string, log *slog.Logger, opts ...nats.Option) (*Bus, err
 		}),
 	}, opts...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w: is a nats-server running there?", url, err)
+		return nil, err
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -104,7 +104,7 @@ func (s *Server) URL() string {
 
 // Connect connects to the server inside this process, without a socket.
 func (s *Server) Connect(name string, log *slog.Logger) (*Bus, error) {
-	return Connect("", name, log, nats.InProcessServer(s.ns))
+	return connect("", name, log, []nats.Option{nats.InProcessServer(s.ns)})
 }
 
 // Check says whether server and JetStream are healthy. A disk that is full or

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/alecthomas/units"
 
 	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/bus"
 )
 
 // Flags that commands share, a struct for each concern. The names are those of
@@ -65,6 +67,20 @@ func (f *writerFlags) Validate() error {
 type streamFlags struct {
 	Partitions     int              `help:"Slices of the key space, each with its own writer. Fixed once the stream exists." default:"1" placeholder:"N"`
 	StreamMaxBytes units.Base2Bytes `help:"What the stream may hold; when full, the API says 503." default:"1GiB" placeholder:"B"`
+}
+
+type natsFlags struct {
+	NATS      string `name:"nats" help:"Where NATS is; several addresses of a cluster are separated by commas." env:"PICCOLO_NATS,NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`
+	NATSCreds string `name:"nats-creds" help:"File with the user's NATS credentials." type:"path" placeholder:"FILE"`
+	NATSCA    string `name:"nats-ca" help:"File with the certificate that signed the server's." type:"path" placeholder:"FILE"`
+	NATSCert  string `name:"nats-cert" help:"File with this client's TLS certificate." type:"path" placeholder:"FILE"`
+	NATSKey   string `name:"nats-key" help:"File with its key." type:"path" placeholder:"FILE"`
+}
+
+func (f *natsFlags) connect(role string, log *slog.Logger) (*bus.Bus, error) {
+	return bus.Connect(bus.Remote{
+		URL: f.NATS, Creds: f.NATSCreds, CA: f.NATSCA, Cert: f.NATSCert, Key: f.NATSKey,
+	}, "piccolo "+role, log)
 }
 
 type stopFlags struct {

@@ -26,6 +26,9 @@ type cli struct {
 	LogLevel  string          `help:"The least that is logged: ${enum}." enum:"debug,info,warn,error" default:"info"`
 
 	AllInOne allInOneCmd `cmd:"" help:"Run everything in this process: HTTP, NATS, SQLite."`
+	Ingress  ingressCmd  `cmd:"" help:"Run the HTTP door alone, against a NATS server."`
+	Writer   writerCmd   `cmd:"" help:"Run the writer alone, against a NATS server."`
+	Stream   streamCmd   `cmd:"" help:"Look after the stream."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"syscall"
+
+	"github.com/piccolo-counter/piccolo/actors/admin"
+)
+
+// ingressCmd runs an ingress alone, one of any number around a NATS cluster:
+//
+//	clients ──► ingress ──► stream PICCOLO ──► writers
+//	        ◄── reply ◄──── PubAck, applied ◄──┘
+type ingressCmd struct {
+	dataFlags    `embed:""`
+	ingressFlags `embed:""`
+	natsFlags    `embed:""`
+	adminFlags   `embed:""`
+	stopFlags    `embed:""`
+}
+
+func (c *ingressCmd) Run(log *slog.Logger) error {
+	unlock, err := lockDir(c.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	conn, err := c.natsFlags.connect("ingress", log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	partitions, err := conn.Partitions(context.Background())
+	if err != nil {
+		return err
+	}
+
+	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags}
+	ingress, err := s.openIngress(&c.ingressFlags, c.dataFlags, partitions)
+	if err != nil {
+		return err
+	}
+	page, err := s.openAdmin(&c.adminFlags,
+		admin.Check{Name: "ingress", Err: ingress.Check},
+		admin.Check{Name: "nats", Err: conn.Check},
+	)
+	if err != nil {
+		return err
+	}
+	g := newGroup(log)
+	g.signals(syscall.SIGINT, syscall.SIGTERM)
+	g.add("ingress", ingress)
+	g.add("admin", page)
+	log.Info("ready", "version", version(), "producer", ingress.Producer, "partitions", partitions,
+		"api", url(ingress.Listener.Addr()), "admin", url(page.Addr()))
+	return g.run(c.StopTimeout)
+}

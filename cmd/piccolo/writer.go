@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/piccolo-counter/piccolo/actors/admin"
+	"github.com/piccolo-counter/piccolo/sqlite"
+)
+
+// writerCmd runs a writer alone, which folds the partitions it owns into its
+// database:
+//
+//	stream PICCOLO ──► writer ──► SQLite
+//	               ◄── ack, trim, applied, answers to queries
+type writerCmd struct {
+	dataFlags   `embed:""`
+	writerFlags `embed:""`
+	natsFlags   `embed:""`
+	adminFlags  `embed:"" set:"admin=127.0.0.1:3335"`
+	stopFlags   `embed:""`
+
+	Partition string `help:"The partitions that this writer owns, as in 0,2-3; all where it is not given." placeholder:"LIST"`
+}
+
+func (c *writerCmd) Run(log *slog.Logger) error {
+	ctx := context.Background()
+	unlock, err := lockDir(c.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if c.DB == "" {
+		c.DB = filepath.Join(c.Data, "numbers.db")
+	}
+	store, err := sqlite.Open(ctx, c.DB)
+	if err != nil {
+		return err
+	}
+	defer closeLogged(log, "database", store)
+	conn, err := c.natsFlags.connect("writer", log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	count, err := conn.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	owned, err := parsePartitions(c.Partition, count)
+	if err != nil {
+		return err
+	}
+
+	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags}
+	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
+	if err != nil {
+		return err
+	}
+	defer writer.Close()
+	page, err := s.openAdmin(&c.adminFlags,
+		admin.Check{Name: "writer", Err: writer.Check},
+		admin.Check{Name: "nats", Err: conn.Check},
+	)
+	if err != nil {
+		return err
+	}
+	g := newGroup(log)
+	g.signals(syscall.SIGINT, syscall.SIGTERM)
+	g.add("writer", writer)
+	g.add("admin", page)
+	log.Info("ready", "version", version(), "partitions", owned, "database", store.Path(), "admin", url(page.Addr()))
+	return g.run(c.StopTimeout)
+}
+
+// parsePartitions reads a list like 0,2-3 of partitions below count; an empty
+// list means all.
+func parsePartitions(list string, count int) ([]int, error) {
+	if list == "" {
+		return allPartitions(count), nil
+	}
+	owned := make(map[int]bool)
+	for part := range strings.SplitSeq(list, ",") {
+		first, last, ranged := strings.Cut(part, "-")
+		if !ranged {
+			last = first
+		}
+		from, err1 := strconv.Atoi(first)
+		to, err2 := strconv.Atoi(last)
+		if err1 != nil || err2 != nil || from < 0 || to < from {
+			return nil, fmt.Errorf("--partition %q: %q is neither a number nor a range like 2-3", list, part)
+		}
+		if to >= count {
+			return nil, fmt.Errorf("--partition %q: the stream has %d partitions, numbered from 0", list, count)
+		}
+		for partition := from; partition <= to; partition++ {
+			owned[partition] = true
+		}
+	}
+	var partitions []int
+	for _, partition := range allPartitions(count) {
+		if owned[partition] {
+			partitions = append(partitions, partition)
+		}
+	}
+	return partitions, nil
+}

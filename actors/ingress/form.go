@@ -37,17 +37,18 @@ func (p *pair) parseForm(src []byte, query bool) *problem {
 			continue
 		}
 		name, value, _ := bytes.Cut(field, []byte{'='})
-		name, problem := unescape("a parameter's name", name)
+		name, problem := unescape("a parameter's name", name, ' ')
 		if problem != nil {
 			return problem
 		}
 		switch {
 		case string(name) == "key":
-			if value, problem = unescape("key", value); problem == nil {
+			if value, problem = unescape("key", value, ' '); problem == nil {
 				problem = p.set("key", &p.key, &p.hasKey, value)
 			}
 		case string(name) == "value":
-			if value, problem = unescape("value", value); problem == nil {
+			// A + stays what it is: no value has a blank, and +7 is 7.
+			if value, problem = unescape("value", value, '+'); problem == nil {
 				problem = p.set("value", &p.value, &p.hasValue, value)
 			}
 		case query && string(name) == "ack":
@@ -63,9 +64,10 @@ func (p *pair) parseForm(src []byte, query bool) *problem {
 	return nil
 }
 
-// unescape undoes percent-encoding and +. It returns raw itself where there is
-// nothing to undo, and a copy otherwise: the request's bytes may be read again.
-func unescape(field string, raw []byte) ([]byte, *problem) {
+// unescape undoes percent-encoding, and reads + as what plus says. It returns
+// raw itself where there is nothing to undo, and a copy otherwise: the request's
+// bytes may be read again.
+func unescape(field string, raw []byte, plus byte) ([]byte, *problem) {
 	if bytes.IndexByte(raw, '%') < 0 && bytes.IndexByte(raw, '+') < 0 {
 		return raw, nil
 	}
@@ -73,7 +75,7 @@ func unescape(field string, raw []byte) ([]byte, *problem) {
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; c {
 		case '+':
-			out = append(out, ' ')
+			out = append(out, plus)
 		case '%':
 			b, ok := unhex(raw[i+1:])
 			if !ok {

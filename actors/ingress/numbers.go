@@ -14,7 +14,7 @@ import (
 // number serves GET /v1/numbers/{key}: the committed value of a key, once the
 // batches named by ?after=RECEIPT are in it.
 func (in *Ingress) number(ctx *fasthttp.RequestCtx, path, query []byte) {
-	key, problem := unescapePath(path)
+	key, problem := unescape("key", path, '+') // in a path, + is itself
 	if problem == nil {
 		if err := piccolo.CheckKey(key, in.MaxKeyBytes); err != nil {
 			problem = bad("key", "%v: %s", err, quote(key))
@@ -77,22 +77,4 @@ func (in *Ingress) pull(r piccolo.Receipt) {
 			p.wait()
 		}
 	}
-}
-
-// unescapePath undoes percent-encoding; in a path, + is itself.
-func unescapePath(raw []byte) ([]byte, *problem) {
-	out := make([]byte, 0, len(raw))
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '%' {
-			out = append(out, raw[i])
-			continue
-		}
-		b, ok := unhex(raw[i+1:])
-		if !ok {
-			return nil, bad("key", "is not valid percent-encoding: %s", quote(raw))
-		}
-		out = append(out, b)
-		i += 2
-	}
-	return out, nil
 }

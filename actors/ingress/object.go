@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
+	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -29,26 +32,28 @@ func (p *pair) parseObject(body []byte) *problem {
 		name, _ := t.(string) // the decoder sees to it that it is one
 		switch name {
 		case "key":
-			if t, err = dec.Token(); err != nil {
-				return malformed(err)
+			t, raw, problem := next(dec, body)
+			if problem != nil {
+				return problem
 			}
 			key, ok := t.(string)
 			if !ok {
-				return bad("key", "is not a string: %v", t)
+				return bad("key", "is not a string: %s", quote(raw))
 			}
-			if hasReplacement(key) && !hasReplacement(string(body)) {
-				return bad("key", "has half of a surrogate pair: %s", quote(body))
+			if strings.ContainsRune(key, utf8.RuneError) && hasHalfPair(raw) {
+				return bad("key", "has half of a surrogate pair: %s", quote(raw))
 			}
 			if problem := p.set("key", &p.key, &p.hasKey, []byte(key)); problem != nil {
 				return problem
 			}
 		case "value":
-			if t, err = dec.Token(); err != nil {
-				return malformed(err)
+			t, raw, problem := next(dec, body)
+			if problem != nil {
+				return problem
 			}
 			number, ok := t.(json.Number)
 			if !ok {
-				return bad("value", "is not a number: %v", t)
+				return bad("value", "is not a number: %s", quote(raw))
 			}
 			if problem := p.set("value", &p.value, &p.hasValue, []byte(number)); problem != nil {
 				return problem
@@ -66,15 +71,36 @@ func (p *pair) parseObject(body []byte) *problem {
 	return nil
 }
 
-// hasReplacement says whether s contains U+FFFD, or its escape.
-func hasReplacement(s string) bool {
-	const escape = `\ufffd`
-	for i, r := range s {
-		if r == utf8.RuneError {
-			return true
+// next reads the value of a field, and returns how it stands in the body too.
+func next(dec *json.Decoder, body []byte) (t json.Token, raw []byte, p *problem) {
+	start := dec.InputOffset()
+	t, err := dec.Token()
+	if err != nil {
+		return nil, nil, malformed(err)
+	}
+	return t, bytes.TrimLeft(body[start:dec.InputOffset()], ": \t\r\n"), nil
+}
+
+// hasHalfPair says whether a JSON string, quotes included, has an escaped
+// surrogate without its other half.
+func hasHalfPair(raw []byte) bool {
+	half := rune(0) // of a pair, whose other half must come next
+	for i := 0; i < len(raw); i++ {
+		r := rune(-1) // of an escape \uXXXX
+		if raw[i] == '\\' {
+			i++
+			if raw[i] == 'u' {
+				n, _ := strconv.ParseUint(string(raw[i+1:i+5]), 16, 32)
+				r, i = rune(n), i+4
+			}
 		}
-		if r == '\\' && len(s)-i >= len(escape) && bytes.EqualFold([]byte(s[i:i+len(escape)]), []byte(escape)) {
+		switch {
+		case half == 0 && utf16.IsSurrogate(r):
+			half = r
+		case half != 0 && utf16.DecodeRune(half, r) == utf8.RuneError:
 			return true
+		default:
+			half = 0
 		}
 	}
 	return false

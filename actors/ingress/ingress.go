@@ -118,7 +118,7 @@ func (in *Ingress) Execute() error {
 	old.Go(func() { spooled = spool.publish(deadline, in.flushers[0].store) })
 
 	served := make(chan error, 1)
-	go func() { served <- in.server.Serve(in.Listener) }()
+	go func() { served <- in.server.Serve(listener{in.Listener}) }()
 	var failed error
 	select {
 	case failed = <-served:

@@ -91,16 +91,22 @@ func (in *Ingress) ready(ctx *fasthttp.RequestCtx) {
 	ctx.SetBodyString("ready\n")
 }
 
-// checkFraming refuses a request whose length two servers in a row could see
-// differently. fasthttp lets a chunked body win over a Content-Length.
+// checkFraming refuses a request whose end two servers in a row could see
+// differently, or that says it has a body and not where that ends.
 func checkFraming(ctx *fasthttp.RequestCtx) *problem {
 	h := &ctx.Request.Header
-	switch length := h.ContentLength(); {
-	case length == -1 && hasHeader(h.RawHeaders(), "content-length:"):
+	// fasthttp says 0 for an empty chunked body and for no length at all, and
+	// has the connection closed when there is both a length and a coding.
+	if h.ContentLength() > 0 && !h.ConnectionClose() {
+		return nil
+	}
+	length := hasHeader(h.RawHeaders(), "content-length:")
+	switch {
+	case length && hasHeader(h.RawHeaders(), "transfer-encoding:"):
 		p := newProblem(400, "the request has both Content-Length and Transfer-Encoding")
 		p.close = true
 		return p
-	case length == -2 && len(h.ContentType()) > 0 && ctx.IsPost():
+	case !length && h.Peek("Transfer-Encoding") == nil && len(h.ContentType()) > 0 && ctx.IsPost():
 		p := newProblem(411, "the request says a Content-Type and no Content-Length")
 		p.close = true
 		return p
@@ -140,5 +146,8 @@ func (in *Ingress) handleBroken(ctx *fasthttp.RequestCtx, err error) {
 
 func (in *Ingress) fail(ctx *fasthttp.RequestCtx, p *problem) {
 	in.replies.count(p.Status)
+	if p.close {
+		ctx.Conn().(*conn).unread.Store(true)
+	}
 	p.write(ctx)
 }

@@ -53,6 +53,14 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	created := stream.CachedInfo().Created
+	if n := c.CachedInfo().NumAckPending; n > 0 {
+		// Whoever fetched these is gone, since one writer at a time serves a
+		// partition. Left alone they would come again only after ackWait.
+		if _, err := b.js.ResetConsumer(ctx, Stream, consumerName(partition)); err != nil {
+			b.log.Warn("the consumer cannot be reset, what was fetched before comes late",
+				"consumer", consumerName(partition), "messages", n, "after", ackWait, "error", err)
+		}
+	}
 	cc, err := c.Consume(func(msg jetstream.Msg) {
 		meta, err := msg.Metadata()
 		if err != nil {
@@ -119,6 +127,23 @@ func (b *Bus) Rewind(ctx context.Context, partition int) error {
 	}
 	_, err = b.consumer(ctx, partition)
 	return err
+}
+
+// Next returns the StreamSeq of the first message of a partition at or after
+// seq, 0 where the stream holds none.
+func (b *Bus) Next(ctx context.Context, partition int, seq uint64) (uint64, error) {
+	stream, err := b.js.Stream(ctx, Stream)
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	msg, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(deltasSubject(partition)))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: message %d: %w", Stream, seq, err)
+	}
+	return msg.Sequence, nil
 }
 
 // Trim removes the messages of a partition up to and including upto.

@@ -57,14 +57,14 @@ func (w *Writer) attach(p *partition) error {
 	if err != nil {
 		return err
 	}
-	if reason := p.replaced(state); reason != "" {
+	if reason := w.misfit(ctx, p, state); reason != "" {
 		return w.repair(ctx, p, state, reason)
 	}
 	return nil
 }
 
-// replaced says how the stream is not the one that the position is in, or "".
-func (p *partition) replaced(s piccolo.StreamState) string {
+// misfit says how the stream is not the one that the position is in, or "".
+func (w *Writer) misfit(ctx context.Context, p *partition, s piccolo.StreamState) string {
 	switch {
 	case !p.position.Created.IsZero() && !sameTime(s.Created, p.position.Created):
 		return fmt.Sprintf("the stream was created at %s, the one before at %s",
@@ -72,8 +72,17 @@ func (p *partition) replaced(s piccolo.StreamState) string {
 	case s.LastSeq < p.position.StreamSeq:
 		return fmt.Sprintf("the stream ends at %d, and %d has been folded", s.LastSeq, p.position.StreamSeq)
 	case s.FirstSeq <= s.AckFloor && p.position.StreamSeq < s.AckFloor:
-		return fmt.Sprintf("the database is new or was restored: up to %d has been acked, and up to %d is in it",
-			s.AckFloor, p.position.StreamSeq)
+		// The ack floor passes messages of other partitions too, so that only
+		// a message of this one proves anything.
+		acked, err := w.Stream.Next(ctx, p.number, p.position.StreamSeq+1)
+		if err != nil {
+			w.Log.Warn("cannot tell whether stream and database fit", "partition", p.number, "error", err)
+		}
+		if acked == 0 || acked > s.AckFloor {
+			return ""
+		}
+		return fmt.Sprintf("the database is new or was restored: %d has been acked, and only up to %d is in it",
+			acked, p.position.StreamSeq)
 	}
 	return ""
 }
@@ -157,7 +166,7 @@ func (w *Writer) tendOne(p *partition) error {
 		w.unsubscribe(p) // and see next time whether it can be had again
 		return nil
 	}
-	if reason := p.replaced(state); reason != "" {
+	if reason := w.misfit(ctx, p, state); reason != "" {
 		return w.repair(ctx, p, state, reason)
 	}
 	if w.lost(ctx, p, state) {

@@ -28,6 +28,9 @@ type Stream interface {
 	// any order, until stop is called or failed was.
 	Subscribe(ctx context.Context, partition int, deliver func(piccolo.Delivery), failed func(error)) (stop func(), err error)
 	State(ctx context.Context, partition int) (piccolo.StreamState, error)
+	// Next returns the StreamSeq of the first message at or after seq, 0
+	// where there is none.
+	Next(ctx context.Context, partition int, seq uint64) (uint64, error)
 	// Rewind has everything that the stream holds delivered again.
 	Rewind(ctx context.Context, partition int) error
 	Trim(ctx context.Context, partition int, upto uint64) error

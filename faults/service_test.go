@@ -1,0 +1,293 @@
+package faults_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait for the service. It says nothing of how fast the
+// service is; on a busy machine everything takes longer.
+const patience = 25 * time.Second
+
+// service is one data directory with the processes that serve it, one at a
+// time.
+type service struct {
+	t    testing.TB
+	data string
+	args []string
+
+	api, admin, nats string // addresses, the same for every process
+
+	wrap []string // a program and its arguments to run the service under
+	now  *process // the last one started
+	runs []*process
+}
+
+// newService makes a service that has not been started.
+func newService(t testing.TB, args ...string) *service {
+	t.Helper()
+	s := &service{t: t, data: filepath.Join(t.TempDir(), "data"), args: args, api: freeAddr(t), admin: freeAddr(t), nats: freeAddr(t)}
+	t.Cleanup(func() {
+		s.kill()
+		if t.Failed() {
+			s.showLogs()
+		}
+	})
+	return s
+}
+
+func (s *service) db() string        { return filepath.Join(s.data, "numbers.db") }
+func (s *service) jetstream() string { return filepath.Join(s.data, "jetstream") }
+func (s *service) spool() string     { return filepath.Join(s.data, "spool") }
+
+// launch starts a process and returns at once.
+func (s *service) launch(env ...string) *process {
+	s.t.Helper()
+	s.kill()
+	args := append([]string{
+		binary, "all-in-one", "--data", s.data, "--listen", s.api, "--admin", s.admin, "--nats-listen", s.nats,
+	}, s.args...)
+	args = append(slices.Clone(s.wrap), args...)
+	p := &process{cmd: exec.Command(args[0], args[1:]...), exited: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = ownGroup()
+	if err := p.cmd.Start(); err != nil {
+		s.t.Fatalf("start the service: %v", err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	s.now = p
+	s.runs = append(s.runs, p)
+	return p
+}
+
+// start starts a process and returns when it is ready.
+func (s *service) start(env ...string) *process {
+	s.t.Helper()
+	p := s.launch(env...)
+	s.until("the service is ready", func() bool {
+		if p.gone() {
+			s.t.Fatalf("the service exited before it was ready: %v", p.err)
+		}
+		return s.ready()
+	})
+	return p
+}
+
+func (s *service) ready() bool {
+	reply, err := http.Get("http://" + s.admin + "/readyz")
+	if err != nil {
+		return false
+	}
+	defer reply.Body.Close()
+	return reply.StatusCode == http.StatusOK
+}
+
+// kill ends the running process, if there is one, as kill -9 does.
+func (s *service) kill() {
+	if s.now == nil {
+		return
+	}
+	_ = syscall.Kill(-s.now.cmd.Process.Pid, syscall.SIGKILL)
+	<-s.now.exited
+}
+
+// signal sends a signal to the running process.
+func (s *service) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.now.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("signal %v: %v", sig, err)
+	}
+}
+
+// wait returns the exit code of the running process once it has ended, -1
+// where a signal ended it.
+func (s *service) wait() int {
+	s.t.Helper()
+	select {
+	case <-s.now.exited:
+		return s.now.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		s.t.Fatalf("the service still runs after %s", patience)
+		return 0
+	}
+}
+
+// stop has the service stop by itself, which must succeed.
+func (s *service) stop() {
+	s.t.Helper()
+	s.signal(syscall.SIGTERM)
+	if code := s.wait(); code != 0 {
+		s.t.Errorf("after SIGTERM the service exited with %d (%v), want 0", code, s.now.err)
+	}
+}
+
+// until polls until something outside this process has come about.
+func (s *service) until(what string, is func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("waited for %s in vain, for %s", what, patience)
+		}
+	}
+}
+
+// metric reads one unlabelled metric.
+func (s *service) metric(name string) float64 {
+	s.t.Helper()
+	v, err := s.scrape(name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return v
+}
+
+func (s *service) scrape(name string) (float64, error) {
+	reply, err := http.Get("http://" + s.admin + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("there is no metric %s", name)
+}
+
+// quiet waits until everything that the stream and the spool held is in the
+// database. Nothing may be sent meanwhile.
+func (s *service) quiet() {
+	s.t.Helper()
+	s.until("the backlog is 0", func() bool {
+		if s.now.gone() {
+			s.t.Fatalf("the service exited: %v", s.now.err)
+		}
+		backlog, err := s.scrape("piccolo_backlog_messages")
+		return err == nil && backlog == 0 && len(s.spooled()) == 0
+	})
+}
+
+// spooled lists the batches in the spool.
+func (s *service) spooled() []string {
+	files, err := filepath.Glob(filepath.Join(s.spool(), "*.batch"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return files
+}
+
+// logged says whether any process logged a line with text in it.
+func (s *service) logged(text string) bool {
+	return slices.ContainsFunc(s.runs, func(p *process) bool { return strings.Contains(p.log.String(), text) })
+}
+
+func (s *service) showLogs() {
+	const most = 8 << 10
+	for i, p := range s.runs {
+		text := p.log.String()
+		if len(text) > most {
+			text = "…" + text[len(text)-most:]
+		}
+		s.t.Logf("process %d of %d (%v) logged:\n%s", i+1, len(s.runs), p.cmd.ProcessState, text)
+	}
+}
+
+// process is one run of the service.
+type process struct {
+	cmd    *exec.Cmd
+	log    buffer
+	exited chan struct{} // closed when it has been reaped
+	err    error         // of the exit
+}
+
+func (p *process) gone() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// killed says whether the process, which must be gone, died by SIGKILL.
+func (p *process) killed() bool {
+	var exit *exec.ExitError
+	if !errors.As(p.err, &exit) {
+		return false
+	}
+	status := exit.Sys().(syscall.WaitStatus)
+	return status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// buffer is what a process wrote so far.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+var taken sync.Map // addresses that tests of this process use
+
+// freeAddr returns a loopback address that nobody listens on. Its port lies
+// below those that the system gives to outgoing connections, so that it is
+// still free when the service comes back after a crash.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
+		if _, used := taken.LoadOrStore(addr, true); used {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// undisturbed checks that the service found nothing wrong with the stream.
+func (s *service) undisturbed() {
+	s.t.Helper()
+	for _, name := range []string{"piccolo_stream_rewinds_total", "piccolo_lost_batches_total", "piccolo_rejected_messages_total"} {
+		if n := s.metric(name); n != 0 {
+			s.t.Errorf("%s is %v, want 0", name, n)
+		}
+	}
+}

@@ -34,8 +34,11 @@ func OpenReader(ctx context.Context, path string) (_ *Reader, err error) {
 		return nil, err
 	}
 	// SQLite would say no more than that it cannot open the file.
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("open %s: %w", path, fs.ErrNotExist)
+	case err == nil && info.IsDir():
+		return nil, fmt.Errorf("open %s: this is a directory: name the database file in it", path)
 	}
 	db, err := sql.Open("sqlite", dsn(path, readOptions))
 	if err != nil {

@@ -74,6 +74,9 @@ func TestReaderRefuses(t *testing.T) {
 	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
 		t.Errorf("opening for reading made %v", entries)
 	}
+	if _, err := OpenReader(t.Context(), dir); err == nil {
+		t.Error("a directory was taken for a database of numbers")
+	}
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,8 @@ import (
 // pair is what a request to count one increment brings. The slices may point
 // into the request.
 type pair struct {
-	key, value       []byte
-	hasKey, hasValue bool
-	ack              []byte // from the query string
+	key, value, ack          []byte // ack is from the query string only
+	hasKey, hasValue, hasAck bool
 }
 
 // set takes a field, once.
@@ -52,8 +51,7 @@ func (p *pair) parseForm(src []byte, query bool) *problem {
 				problem = p.set("value", &p.value, &p.hasValue, value)
 			}
 		case query && string(name) == "ack":
-			has := p.ack != nil
-			problem = p.set("ack", &p.ack, &has, value)
+			problem = p.set("ack", &p.ack, &p.hasAck, value)
 		default:
 			problem = newProblem(400, "parameter %s is unknown: want key and value", quote(name))
 		}

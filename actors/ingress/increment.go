@@ -66,19 +66,22 @@ func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, p *pair) (valu
 
 const ackHeader = "Piccolo-Ack"
 
+// ackMode is what the request asks to wait for, which it may say more than once
+// as long as it says the same.
 func (in *Ingress) ackMode(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack, *problem) {
-	name := ctx.Request.Header.Peek(ackHeader)
-	switch {
-	case name == nil && p.ack == nil:
-		return in.Ack, nil
-	case name == nil:
-		name = p.ack
-	case p.ack != nil && !bytes.Equal(name, p.ack):
-		return 0, bad(ackHeader, "says %s and ?ack= says %s", quote(name), quote(p.ack))
+	said, has := p.ack, p.hasAck
+	for _, name := range ctx.Request.Header.PeekAll(ackHeader) {
+		if has && !bytes.Equal(name, said) {
+			return 0, bad(ackHeader, "is both %s and %s", quote(said), quote(name))
+		}
+		said, has = name, true
 	}
-	ack, err := piccolo.ParseAck(string(name))
+	if !has {
+		return in.Ack, nil
+	}
+	ack, err := piccolo.ParseAck(string(said))
 	if err != nil {
-		return 0, bad(ackHeader, "is none of memory, stored, applied: %s", quote(name))
+		return 0, bad(ackHeader, "is none of memory, stored, applied: %s", quote(said))
 	}
 	return ack, nil
 }

@@ -131,7 +131,7 @@ func DecodeBatch(data []byte, b *Batch) error {
 			case fieldIncrements:
 				b.Increments = v
 			case fieldAccepted:
-				b.Accepted = time.UnixMicro(int64(v))
+				b.Accepted = accepted(int64(v))
 			}
 		default:
 			n := protowire.ConsumeFieldValue(num, typ, data)
@@ -144,9 +144,21 @@ func DecodeBatch(data []byte, b *Batch) error {
 	return b.check()
 }
 
+// accepted reads when a batch was accepted. 0 is how proto3 writes nothing, and
+// a clock that says less knows no better.
+func accepted(us int64) time.Time {
+	if us <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us)
+}
+
 func (b *Batch) check() error {
 	if err := CheckProducer(b.Producer); err != nil {
 		return fmt.Errorf("batch: %w", err)
+	}
+	if b.Partition < 0 || b.Partition >= MaxPartitions {
+		return fmt.Errorf("batch: partition %d is not below %d", b.Partition, MaxPartitions)
 	}
 	if b.Seq == 0 || b.Seq > MaxSeq {
 		return fmt.Errorf("batch: seq %d is not between 1 and %d", b.Seq, int64(MaxSeq))

@@ -37,7 +37,8 @@ func AppendApplied(dst []byte, a *Applied) []byte {
 	return dst
 }
 
-// DecodeApplied is the inverse of AppendApplied.
+// DecodeApplied is the inverse of AppendApplied. The keys of the totals alias
+// data.
 func DecodeApplied(data []byte) (a Applied, err error) {
 	for len(data) > 0 {
 		num, typ, n := protowire.ConsumeTag(data)
@@ -54,7 +55,13 @@ func DecodeApplied(data []byte) (a Applied, err error) {
 		switch {
 		case num == fieldAppliedPartition && typ == protowire.VarintType:
 			v, _ := protowire.ConsumeVarint(value)
+			if v >= MaxPartitions {
+				return a, fmt.Errorf("applied: partition %d is not below %d", v, MaxPartitions)
+			}
 			a.Partition = int(v)
+		case num == fieldAppliedSeqs && typ == protowire.VarintType:
+			seq, _ := protowire.ConsumeVarint(value)
+			a.Seqs = append(a.Seqs, seq)
 		case num == fieldAppliedSeqs && typ == protowire.BytesType:
 			packed, _ := protowire.ConsumeBytes(value)
 			for len(packed) > 0 {

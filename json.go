@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 )
 
 // DecodeBatchJSON reads a batch written by hand, for
@@ -29,6 +30,10 @@ func DecodeBatchJSON(data []byte, id BatchID, b *Batch) error {
 		Deltas     []delta    `json:"deltas"`
 	}
 	wire.Partition = id.Partition
+	if !utf8.Valid(data) {
+		// The decoder would put U+FFFD where it is not, and make another key.
+		return errors.New("batch: the JSON is not valid UTF-8")
+	}
 	dec := json.NewDecoder(stdbytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&wire); err != nil {
@@ -43,10 +48,10 @@ func DecodeBatchJSON(data []byte, id BatchID, b *Batch) error {
 		Deltas:     b.Deltas[:0],
 	}
 	if wire.Producer == "" && wire.Seq == 0 {
-		b.BatchID = id
+		b.Producer, b.Seq = id.Producer, id.Seq
 	}
 	if wire.Accepted != nil {
-		b.Accepted = *wire.Accepted
+		b.Accepted = accepted(wire.Accepted.UnixMicro())
 	}
 	for i, d := range wire.Deltas {
 		if err := CheckKey(d.Key, maxWireKey); err != nil {

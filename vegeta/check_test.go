@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
@@ -80,47 +81,59 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// script is a database in which a key has one value after the other, read by
-// read, and keeps the last.
-type script map[string][]int64
+// script is a database in which keys get values as time goes by.
+type script struct {
+	start  time.Time
+	values map[string][]timed // in the order of time
+}
+
+type timed struct {
+	after time.Duration
+	value int64
+}
 
 func (s script) Value(_ context.Context, key string) (value int64, ok bool, err error) {
-	values := s[key]
-	if len(values) == 0 {
-		return 0, false, nil
+	for _, v := range s.values[key] {
+		if time.Since(s.start) >= v.after {
+			value, ok = v.value, true
+		}
 	}
-	if len(values) > 1 {
-		s[key] = values[1:]
-	}
-	return values[0], true, nil
+	return value, ok, nil
 }
 
 func TestCheck(t *testing.T) {
+	const limit = 10 * time.Second
 	for _, c := range []struct {
 		name  string
-		db    script
+		a, b  []timed // 10 and nothing before the attack, which acknowledged 2 and -1
 		right bool
 	}{
-		{"at once", script{"a": {12}, "b": {-1}}, true},
-		{"late", script{"a": {10, 10, 10, 12}, "b": {0, -1}}, true},
-		{"never", script{"a": {10}, "b": {-1}}, false},
-		{"a key that is not there", script{"a": {12}}, false},
-		{"too much", script{"a": {13}, "b": {-1}}, false},
-		{"twice, a moment later", script{"a": {12, 14}, "b": {-1}}, false},
-		{"wrong in both, right in sum", script{"a": {13}, "b": {-2}}, false},
+		{"at once", []timed{{0, 12}}, []timed{{0, -1}}, true},
+		{"late", []timed{{0, 10}, {limit - pollEvery, 12}}, []timed{{time.Second, -1}}, true},
+		{"too late", []timed{{0, 10}, {limit + time.Second, 12}}, []timed{{0, -1}}, false},
+		{"never", []timed{{0, 10}}, []timed{{0, -1}}, false},
+		{"a key that is not there", []timed{{0, 12}}, nil, false},
+		{"too much", []timed{{0, 13}}, []timed{{0, -1}}, false},
+		{"twice, a moment later", []timed{{0, 12}, {settle / 2, 14}}, []timed{{0, -1}}, false},
+		{"wrong in both, right in sum", []timed{{0, 13}}, []timed{{0, -2}}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel() // each waits for the values to settle
-			tally := newTally([]piccolo.Increment{{Key: "a", Value: 2}, {Key: "b", Value: -1}})
-			tally.add(0, 200)
-			tally.add(1, 200)
-			v, err := check(t.Context(), c.db, tally, map[string]int64{"a": 10, "b": 0}, 300*time.Millisecond)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.right() != c.right {
-				t.Errorf("right %v, want %v: %v", v.right(), c.right, v.differ)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				db := script{time.Now(), map[string][]timed{"a": c.a, "b": c.b}}
+				tally := newTally([]piccolo.Increment{{Key: "a", Value: 2}, {Key: "b", Value: -1}})
+				tally.add(0, 200)
+				tally.add(1, 200)
+				v, err := check(t.Context(), db, tally, map[string]int64{"a": 10, "b": 0}, limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v.right() != c.right {
+					t.Errorf("right %v, want %v: %v", v.right(), c.right, v.differ)
+				}
+				if v.waited > limit+pollEvery {
+					t.Errorf("waited %s, want at most %s", v.waited, limit)
+				}
+			})
 		})
 	}
 }

@@ -115,7 +115,11 @@ func (in *Ingress) Execute() error {
 	}
 	spool := spool{in.Spool}
 	var spooled error
-	old.Go(func() { spooled = spool.publish(deadline, in.flushers[0].store) })
+	old.Go(func() {
+		if spooled = spool.publish(deadline, in.flushers[0].store); spooled != nil {
+			in.Log.Error("the spool holds batches that cannot be published", "error", spooled)
+		}
+	})
 
 	served := make(chan error, 1)
 	go func() { served <- in.server.Serve(listener{in.Listener}) }()

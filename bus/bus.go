@@ -105,10 +105,6 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 	return &Bus{nc: nc, js: js, log: log}, nil
 }
 
-// MaxPayload is the largest message that the server takes, in bytes, headers
-// included.
-func (b *Bus) MaxPayload() int { return int(b.nc.MaxPayload()) }
-
 // Close closes the connection. Nothing is waited for: whoever published has
 // had an acknowledgement, or has not.
 func (b *Bus) Close() { b.nc.Close() }

@@ -22,8 +22,23 @@ const (
 	codeAccountResources jetstream.ErrorCode = 10002
 )
 
-// HeaderRoom is what a published message may take besides its data, in bytes.
-const HeaderRoom = 512
+// headerRoom is what a published message may take besides its data, in bytes.
+const headerRoom = 512
+
+// MaxMessage is how many bytes of data a published message may have: what the
+// server takes, and no more than a part of what the stream may hold, so that a
+// stream that is full has room for it again as it empties.
+func (b *Bus) MaxMessage(ctx context.Context) (int, error) {
+	stream, err := b.js.Stream(ctx, Stream)
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	limit := b.nc.MaxPayload()
+	if held := stream.CachedInfo().Config.MaxBytes; held > 0 {
+		limit = min(limit, held/4)
+	}
+	return int(limit) - headerRoom, nil
+}
 
 // Publish stores a batch in the stream and returns when it is stored. After
 // piccolo.ErrFull nothing was stored; after any other error it may have been,

@@ -77,7 +77,7 @@ func TestCrash(t *testing.T) {
 				l.await(s, counted, 50)
 				l.stop()
 				s.quiet()
-				b.settled()
+				b.crashed()
 				b.check(t, s.contents())
 				s.undisturbed()
 				s.stop()

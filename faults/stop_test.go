@@ -1,0 +1,43 @@
+package faults_test
+
+import (
+	"syscall"
+	"testing"
+)
+
+// A stop in order loses nothing: whatever was acknowledged is in the database
+// when the process has exited, what was acknowledged from memory too, and
+// everything that was counted was acknowledged.
+func TestStop(t *testing.T) {
+	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t, "--partitions=2")
+			b := newBook()
+			l := s.load(b, 16, "memory", "stored", "applied")
+			for range 2 {
+				s.start()
+				l.await(s, counted, 200)
+				s.signal(signal)
+				if code := s.wait(); code != 0 {
+					t.Errorf("exit code %d (%v), want 0", code, s.now.err)
+				}
+			}
+			l.stop()
+			b.settled()
+			db := s.contents()
+			b.check(t, db)
+			if sure, _, _ := b.totals(); db.increments != sure {
+				t.Errorf("%d increments were counted, and %d acknowledged", db.increments, sure)
+			}
+			// What the stream still holds would be folded now.
+			s.start()
+			s.quiet()
+			if n := s.metric("piccolo_folded_batches_total"); n != 0 {
+				t.Errorf("the stop left %v batches in the stream", n)
+			}
+			s.undisturbed()
+			s.stop()
+		})
+	}
+}

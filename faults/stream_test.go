@@ -1,0 +1,155 @@
+package faults_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// connect connects to the service's NATS server, as any other program may.
+func (s *service) connect() (*nats.Conn, jetstream.JetStream) {
+	s.t.Helper()
+	nc, err := nats.Connect("nats://" + s.nats)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return nc, js
+}
+
+// busy has clients count for a moment, and returns when it is all in the
+// database.
+func (s *service) busy(b *book, increments int) {
+	s.t.Helper()
+	l := s.load(b, 4, "stored", "applied", "memory")
+	l.await(s, counted, increments)
+	l.stop()
+	s.quietIn(b)
+}
+
+// quietIn waits until the database has what the book has, with messages left
+// in the stream or without.
+func (s *service) quietIn(b *book) {
+	s.t.Helper()
+	b.settled()
+	sure, _, _ := b.totals()
+	s.until("the database has every increment", func() bool { return s.contents().increments >= sure })
+	b.check(s.t, s.contents())
+}
+
+// rewound checks that the service noticed, so many times, that the stream is
+// not what it was, and said so.
+func (s *service) rewound(want float64) {
+	s.t.Helper()
+	if n := s.metric("piccolo_stream_rewinds_total"); n != want {
+		s.t.Errorf("piccolo_stream_rewinds_total is %v, want %v", n, want)
+	}
+	if said := s.logged("stream and database do not fit"); said != (want > 0) {
+		s.t.Errorf("logged that stream and database do not fit: %v", said)
+	}
+}
+
+// The stream's files are gone, or older than the database: the service
+// notices, counts nothing a second time, and goes on.
+func TestStreamReplacedBetweenRuns(t *testing.T) {
+	for name, replace := range map[string]func(s *service, older string) error{
+		"gone": func(s *service, _ string) error { return nil },
+		"older": func(s *service, older string) error {
+			return os.CopyFS(s.jetstream(), os.DirFS(older))
+		},
+	} {
+		for _, retain := range []string{"0s", "1h"} {
+			t.Run(name+" with --retain="+retain, func(t *testing.T) {
+				t.Parallel()
+				s := newService(t, "--retain="+retain)
+				b := newBook()
+				s.start()
+				s.busy(b, 50)
+				s.stop()
+				older := t.TempDir()
+				if err := os.CopyFS(older, os.DirFS(s.jetstream())); err != nil {
+					t.Fatal(err)
+				}
+				s.start()
+				s.busy(b, 100)
+				s.rewound(0)
+				s.stop()
+
+				if err := os.RemoveAll(s.jetstream()); err != nil {
+					t.Fatal(err)
+				}
+				if err := replace(s, older); err != nil {
+					t.Fatal(err)
+				}
+				s.start()
+				s.rewound(1)
+				s.busy(b, 50)
+				s.rewound(1)
+				s.stop()
+				s.start()
+				s.busy(b, 20)
+				if n := s.metric("piccolo_stream_rewinds_total"); n != 0 {
+					t.Errorf("the start after it read the stream again, %v times", n)
+				}
+				s.stop()
+				b.check(t, s.contents())
+			})
+		}
+	}
+}
+
+// Somebody deletes the stream of a running service, while it holds nothing
+// that is not in the database: the service makes it again and goes on.
+func TestStreamDeleted(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	b := newBook()
+	s.start()
+	_, js := s.connect()
+	for range 2 {
+		s.busy(b, 50)
+		s.quiet()
+		if err := js.DeleteStream(t.Context(), "PICCOLO"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.busy(b, 50)
+	s.quiet()
+	s.rewound(2)
+	s.stop()
+	b.check(t, s.contents())
+}
+
+// Somebody deletes the writer's consumer under load: nothing is lost, and the
+// service goes on.
+func TestConsumerDeleted(t *testing.T) {
+	t.Parallel()
+	s := newService(t, "--partitions=2")
+	b := newBook()
+	s.start()
+	_, js := s.connect()
+	l := s.load(b, 4, "stored", "applied")
+	for _, consumer := range []string{"writer-0", "writer-1", "writer-0"} {
+		l.await(s, counted, 50)
+		if err := js.DeleteConsumer(t.Context(), "PICCOLO", consumer); err != nil {
+			t.Fatal(err)
+		}
+		s.until("there is a new "+consumer, func() bool {
+			_, err := js.Consumer(t.Context(), "PICCOLO", consumer)
+			return err == nil
+		})
+	}
+	l.await(s, counted, 50)
+	l.stop()
+	s.quiet()
+	b.settled()
+	b.check(t, s.contents())
+	s.stop()
+	b.check(t, s.contents())
+}

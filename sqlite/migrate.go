@@ -57,10 +57,12 @@ func hasSchema(ctx context.Context, db interface {
 			return false, err
 		}
 	}
-	if app != applicationID {
+	switch {
+	case app == 0:
 		return false, nil
-	}
-	if version > schemaVersion {
+	case app != applicationID:
+		return false, fmt.Errorf("this is another program's database: its application_id is %#x", app)
+	case version > schemaVersion:
 		return false, fmt.Errorf("the schema has version %d, this program knows up to %d: run a newer piccolo", version, schemaVersion)
 	}
 	return true, nil

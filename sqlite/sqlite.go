@@ -41,17 +41,21 @@ type Store struct {
 	wal checkpoints
 }
 
-// Pragmas of every connection that may write. synchronous=FULL is what makes a commit survive
-// a power cut; NORMAL was seen to lose commits. Pages of 1 KiB keep what a
-// commit of scattered keys has to write small.
+// Pragmas of every connection that may write. synchronous=FULL is what makes a
+// commit survive a power cut; NORMAL was seen to lose commits. Pages of 1 KiB,
+// in a new file, keep what a commit of scattered keys has to write small.
+//
+// The journal's mode is none of them: the driver sets pragmas by their names'
+// order, and journal_mode=wal would fix the size of the pages before page_size
+// does, and change a database that is then refused.
 const (
 	pragmas = "_txlock=immediate" +
 		"&_pragma=busy_timeout(5000)" +
-		"&_pragma=journal_mode(wal)" +
 		"&_pragma=synchronous(full)" +
 		"&_pragma=journal_size_limit(67108864)"
 
 	writePragmas = pragmas +
+		"&_pragma=page_size(1024)" +
 		"&_pragma=wal_autocheckpoint(0)" + // checkpoints.go
 		"&_pragma=cache_size(-65536)" // KiB
 )
@@ -74,8 +78,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 			_ = s.Close()
 		}
 	}()
-	first := "_pragma=page_size(1024)&" // takes effect on a new file, before WAL
-	if s.write, err = sql.Open("sqlite", dsn(path, first+writePragmas)); err != nil {
+	if s.write, err = sql.Open("sqlite", dsn(path, writePragmas)); err != nil {
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -84,6 +87,13 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	}
 	if err = migrate(ctx, s.conn); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, explain(err))
+	}
+	var journal string
+	if err = s.conn.QueryRowContext(ctx, "PRAGMA journal_mode = wal").Scan(&journal); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, explain(err))
+	}
+	if journal != "wal" {
+		return nil, fmt.Errorf("open %s: the file system has no shared memory for a write-ahead log: keep the database on a local disk", path)
 	}
 	if err = s.stmts.prepare(ctx, s.conn); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)

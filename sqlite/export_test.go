@@ -1,0 +1,24 @@
+package sqlite
+
+import "context"
+
+// Chunk is how many rows one upsert statement carries.
+const Chunk = chunk
+
+// WALPages is how many pages of 1 KiB the WAL may hold before it is moved.
+const WALPages = walPages
+
+// Exec runs a statement on the connection that writes, to put limits on it.
+func (s *Store) Exec(ctx context.Context, query string) error {
+	_, err := s.conn.ExecContext(ctx, query)
+	return err
+}
+
+// AwaitCheckpoint returns when no checkpoint is running.
+func (s *Store) AwaitCheckpoint() { s.wal.wait() }
+
+// Int asks the connection that writes for a number.
+func (s *Store) Int(ctx context.Context, query string) (n int, err error) {
+	err = s.conn.QueryRowContext(ctx, query).Scan(&n)
+	return n, err
+}

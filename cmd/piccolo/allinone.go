@@ -43,7 +43,6 @@ type allInOneCmd struct {
 func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	start := time.Now()
 	ctx := context.Background()
-	reload := newReloader(log)
 
 	// What the actors share is opened before any of them runs and closed when
 	// none does any more: oklog/run promises no order in which they end.
@@ -88,7 +87,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 		return err
 	}
 
-	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags, reload: reload}
+	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags}
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {
 		return err
@@ -112,15 +111,14 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	// the database before the process ends.
 	g := newGroup(log)
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
-	g.add("reload", reload)
 	g.add("nats", newWatch(server.Check))
 	g.add("ingress", ingress)
 	g.add("writer", writer)
 	g.add("admin", page)
 
 	greeting{
-		api: apiURL(ingress), tokens: ingress.Tokens != nil, admin: page.Addr(), db: store.Path(), nats: server.URL(), took: time.Since(start),
+		api: ingress.Listener.Addr(), admin: page.Addr(), db: store.Path(), nats: server.URL(), took: time.Since(start),
 	}.print(out.stderr)
-	log.Info("ready", "version", version(), "producer", ingress.Producer, "api", apiURL(ingress), "took", time.Since(start).Round(time.Millisecond))
+	log.Info("ready", "version", version(), "producer", ingress.Producer, "took", time.Since(start).Round(time.Millisecond))
 	return g.run(c.StopTimeout)
 }

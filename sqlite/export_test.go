@@ -8,12 +8,6 @@ const Chunk = chunk
 // WALPages is how many pages of 1 KiB the WAL may hold before it is moved.
 const WALPages = walPages
 
-// Exec runs a statement on the connection that writes, to put limits on it.
-func (s *Store) Exec(ctx context.Context, query string) error {
-	_, err := s.conn.ExecContext(ctx, query)
-	return err
-}
-
 // AwaitCheckpoint returns when no checkpoint is running.
 func (s *Store) AwaitCheckpoint() { s.wal.wait() }
 

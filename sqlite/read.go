@@ -18,17 +18,19 @@ func (s *Store) Ledger(ctx context.Context) (*piccolo.Ledger, error) {
 	ledger := new(piccolo.Ledger)
 	for rows.Next() {
 		var (
-			o         piccolo.Origin
-			a         piccolo.Account
-			watermark uint64
-			above     string
+			o          piccolo.Origin
+			a          piccolo.Account
+			watermark  uint64
+			above      string
+			increments int64 // modulo 2^64: a publisher may claim any number
 		)
-		if err := rows.Scan(&o.Producer, &o.Partition, &watermark, &above, &a.Batches, &a.Increments, &a.Sum); err != nil {
+		if err := rows.Scan(&o.Producer, &o.Partition, &watermark, &above, &a.Batches, &increments, &a.Sum); err != nil {
 			return nil, fmt.Errorf("read the ledger: %w", err)
 		}
 		if a.Seqs, err = piccolo.ParseSeqSet(watermark, above); err != nil {
 			return nil, fmt.Errorf("producer %s: %w", o.Producer, err)
 		}
+		a.Increments = uint64(increments)
 		ledger.Put(o, a)
 	}
 	return ledger, explain(rows.Err())

@@ -13,8 +13,8 @@ CREATE TABLE ledger (
     watermark   INTEGER NOT NULL,
     above       TEXT    NOT NULL,
     batches     INTEGER NOT NULL,
-    increments  INTEGER NOT NULL,
-    sum         INTEGER NOT NULL, -- of the deltas, modulo 2^64
+    increments  INTEGER NOT NULL, -- modulo 2^64, as is
+    sum         INTEGER NOT NULL, -- of the deltas
     PRIMARY KEY (producer, "partition")
 ) STRICT, WITHOUT ROWID;
 

@@ -43,7 +43,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 				increments = excluded.increments, sum = excluded.sum`,
 			&s.position: `INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET
 				created_us = excluded.created_us, stream_seq = excluded.stream_seq`,
-			&s.reject: `INSERT INTO rejected ("partition", stream_seq, reason, data) VALUES (?, ?, ?, ?)`,
+			&s.reject: `INSERT INTO rejected ("partition", stream_seq, reason, data) VALUES (?, ?, ?, coalesce(?, x''))`,
 
 			&s.value:   `SELECT value FROM numbers WHERE key = ?`,
 			&s.set:     `UPDATE numbers SET value = ? WHERE key = ?`,

@@ -54,6 +54,28 @@ func add(t rapid.TB, store *sqlite.Store, key string, value int64) piccolo.Folde
 	return fold(t, store, piccolo.Delta{Key: key, Value: value})
 }
 
+// batchOf makes a batch of one increment per delta.
+func batchOf(producer string, seq uint64, deltas ...piccolo.Delta) *piccolo.Batch {
+	return &piccolo.Batch{
+		BatchID:    piccolo.BatchID{Producer: producer, Seq: seq},
+		Increments: uint64(len(deltas)),
+		Deltas:     deltas,
+	}
+}
+
+// foldOf makes the fold of batches that come after those in the ledger, their
+// deltas as they are.
+func foldOf(ledger *piccolo.Ledger, batches ...*piccolo.Batch) *piccolo.Fold {
+	fold := new(piccolo.Fold)
+	draft := ledger.Draft()
+	for _, b := range batches {
+		draft.Fold(b)
+		fold.Deltas = append(fold.Deltas, b.Deltas...)
+	}
+	fold.Accounts = draft.Accounts()
+	return fold
+}
+
 func wantValue(t rapid.TB, store *sqlite.Store, key string, want int64) {
 	t.Helper()
 	got, ok, err := store.Value(context.Background(), key)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -26,22 +25,14 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 		in.fail(ctx, problem)
 		return
 	}
-	// Whether it can be counted is decided before it is: a reply that is not
-	// 2xx counted nothing.
-	if err := in.refuse.Load(); err != nil {
-		in.fail(ctx, unavailable(*err))
-		return
-	}
-	hash := piccolo.Hash(p.key)
-	r := in.reducers[piccolo.Partition(hash, len(in.reducers))]
-	batch, err := r.add(hash, p.key, value, ack == piccolo.AckApplied)
+	counted, err := in.Count(p.key, value, ack)
 	if err != nil {
 		in.fail(ctx, unavailable(err))
 		return
 	}
-	held := in.await(batch, ack)
+	held := counted.Wait()
 	in.replies.acked(held)
-	in.reply(ctx, batch, held, p.key)
+	in.reply(ctx, counted, held, p.key)
 }
 
 func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, p *pair) (value int64, problem *problem) {
@@ -102,8 +93,6 @@ func unavailable(err error) *problem {
 	return p
 }
 
-var timers = sync.Pool{New: func() any { return time.NewTimer(time.Hour) }}
-
 // await waits for as much as ack asks and returns what holds: less, when the
 // ack timeout passes first. The increment counts all the same.
 func (in *Ingress) await(p *pending, ack piccolo.Ack) piccolo.Ack {
@@ -115,11 +104,15 @@ func (in *Ingress) await(p *pending, ack piccolo.Ack) piccolo.Ack {
 	if ack == piccolo.AckApplied {
 		outcome = p.applied
 	}
-	timer := timers.Get().(*time.Timer)
-	timer.Reset(in.AckTimeout)
+	timer, _ := in.timers.Get().(*time.Timer)
+	if timer == nil {
+		timer = time.NewTimer(in.AckTimeout)
+	} else {
+		timer.Reset(in.AckTimeout)
+	}
 	defer func() {
 		timer.Stop()
-		timers.Put(timer)
+		in.timers.Put(timer)
 	}()
 	select {
 	case <-outcome:
@@ -153,12 +146,12 @@ var (
 )
 
 // reply says what holds, names the batch, and, after the commit, the total.
-func (in *Ingress) reply(ctx *fasthttp.RequestCtx, p *pending, held piccolo.Ack, key []byte) {
+func (in *Ingress) reply(ctx *fasthttp.RequestCtx, c Counted, held piccolo.Ack, key []byte) {
 	ctx.SetStatusCode(status(held))
 	h := &ctx.Response.Header
 	h.SetContentTypeBytes(jsonContentType)
 	var room [64]byte
-	receipt := p.id.Append(room[:0])
+	receipt := c.Batch().Append(room[:0])
 	h.SetCanonical(ackHeaderBytes, ackBytes[held])
 	h.SetCanonical(receiptHeaderBytes, receipt)
 
@@ -169,7 +162,7 @@ func (in *Ingress) reply(ctx *fasthttp.RequestCtx, p *pending, held piccolo.Ack,
 	body = append(body, receipt...)
 	body = append(body, '"')
 	if held == piccolo.AckApplied {
-		if total, ok := p.totals[string(key)]; ok {
+		if total, ok := c.Total(key); ok {
 			body = append(body, `,"value":`...)
 			body = strconv.AppendInt(body, total, 10)
 		}

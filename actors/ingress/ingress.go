@@ -57,6 +57,7 @@ type Ingress struct {
 	flushers []*flusher
 	keys     *budget
 	waiting  *waiting
+	timers   sync.Pool // of *time.Timer, for replies that wait
 	replies  Replies
 
 	refuse   atomic.Pointer[error] // why nothing more may be counted, if so

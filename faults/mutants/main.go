@@ -65,9 +65,9 @@ func run(names []string) error {
 	return nil
 }
 
-// copyRepository copies what git tracks, as it is in the working tree.
+// copyRepository copies the working tree, but for what git ignores.
 func copyRepository(dir string) error {
-	list, err := exec.Command("git", "ls-files", "-z").Output()
+	list, err := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
 		return err
 	}

@@ -41,3 +41,37 @@ func TestStop(t *testing.T) {
 		})
 	}
 }
+
+// The service has to stop while the stream takes nothing: every request in
+// flight is answered, however long it was to wait, and what was counted and
+// not stored is in the spool for the next start.
+func TestStopWithFullStream(t *testing.T) {
+	t.Parallel()
+	s := newService(t, "--stream-max-bytes=64KiB", "--ack-timeout=1h", "--stop-timeout=5s")
+	b := newBook()
+	waiting, l := s.load(b, 4, "stored"), s.load(b, 2, "memory")
+	s.start()
+	l.await(s, counted, 20)
+	unlock := s.lock()
+	l.await(s, refused, 20)
+	s.signal(syscall.SIGTERM)
+	if code := s.wait(); code != 1 {
+		t.Errorf("exit code %d (%v) with batches that are not in the database, want 1", code, s.now.err)
+	}
+	if len(s.spooled()) == 0 {
+		t.Error("the spool is empty")
+	}
+	waiting.stop()
+	l.stop()
+	b.settled()
+	if _, maybe, _ := b.totals(); maybe > 0 {
+		t.Errorf("%d requests got no answer", maybe)
+	}
+	unlock()
+	s.start()
+	s.quiet()
+	b.check(t, s.contents())
+	s.undisturbed()
+	s.stop()
+	b.check(t, s.contents())
+}

@@ -94,7 +94,8 @@ func unavailable(err error) *problem {
 }
 
 // await waits for as much as ack asks and returns what holds: less, when the
-// ack timeout passes first. The increment counts all the same.
+// ack timeout passes or the process has to stop first. The increment counts
+// all the same.
 func (in *Ingress) await(p *pending, ack piccolo.Ack) piccolo.Ack {
 	if ack == piccolo.AckMemory {
 		return ack
@@ -118,6 +119,7 @@ func (in *Ingress) await(p *pending, ack piccolo.Ack) piccolo.Ack {
 	case <-outcome:
 		return ack
 	case <-timer.C:
+	case <-in.hurry:
 	}
 	select {
 	case <-p.stored:

@@ -62,6 +62,7 @@ type Ingress struct {
 
 	refuse   atomic.Pointer[error] // why nothing more may be counted, if so
 	draining atomic.Bool
+	hurry    chan struct{} // closed when a stop can wait for replies no longer
 	stop     chan struct{}
 	stopOnce sync.Once
 	done     chan struct{} // closed when Execute has returned
@@ -77,6 +78,7 @@ func New(c Config) (*Ingress, error) {
 		Config:  c,
 		keys:    &budget{max: int64(c.MaxKeys)},
 		waiting: newWaiting(2 * c.AckTimeout),
+		hurry:   make(chan struct{}),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
@@ -130,13 +132,13 @@ func (in *Ingress) Execute() error {
 	case <-in.stop:
 	}
 
+	timer := time.AfterFunc(in.DrainTimeout, giveUp)
+	defer timer.Stop()
 	in.drain()
 	for _, r := range in.reducers {
 		r.close()
 	}
 	close(flush)
-	timer := time.AfterFunc(in.DrainTimeout, giveUp)
-	defer timer.Stop()
 	flushers.Wait()
 	giveUp() // on what an earlier process left: the spool keeps it
 	old.Wait()
@@ -174,12 +176,17 @@ func (in *Ingress) Check(context.Context) error {
 // closed while a request is on its way leaves the client wondering.
 const grace = 250 * time.Millisecond
 
-// drain answers the requests in flight and closes every connection.
+// drain answers the requests in flight and closes every connection. In the
+// second half of its time a reply no longer waits for anything: it says what
+// holds by then, and so is given however long the ack timeout is.
 func (in *Ingress) drain() {
 	in.draining.Store(true)
 	_ = in.Listener.Close()
 	time.Sleep(grace)
-	ctx, cancel := context.WithTimeout(context.Background(), in.AckTimeout+time.Second)
+	half := in.DrainTimeout / 2
+	timer := time.AfterFunc(half, func() { close(in.hurry) })
+	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), min(in.AckTimeout, half)+time.Second)
 	defer cancel()
 	if err := in.server.ShutdownWithContext(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 		in.Log.Warn("connections were still busy when the ingress stopped", "error", err)

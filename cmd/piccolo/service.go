@@ -49,7 +49,7 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 		Ack:           f.Ack,
 		AckTimeout:    f.AckTimeout,
 		FlushInterval: f.FlushInterval,
-		DrainTimeout:  s.stop.StopTimeout / 2,
+		DrainTimeout:  s.stop.drain(),
 		MaxKeys:       f.MaxKeys,
 		MaxBody:       int(f.MaxBody),
 		MaxKeyBytes:   f.MaxKeyBytes,
@@ -81,7 +81,7 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 		Log:          s.log.With("actor", "writer"),
 		Freshness:    f.Freshness,
 		Retain:       f.Retain,
-		DrainTimeout: s.stop.StopTimeout / 2,
+		DrainTimeout: s.stop.drain(),
 		Provision:    provision,
 	})
 	if err != nil {

@@ -2,13 +2,9 @@ package faults_test
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -28,18 +24,8 @@ var crashPoints = map[string][]int{
 func TestCrashPointsAreThoseOfTheCode(t *testing.T) {
 	call := regexp.MustCompile(`crashpoint\.Here\("([^"]+)"\)`)
 	var inCode []string
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		source, err := os.ReadFile(path)
-		for _, m := range call.FindAllSubmatch(source, -1) {
-			inCode = append(inCode, string(m[1]))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, m := range call.FindAllStringSubmatch(source, -1) {
+		inCode = append(inCode, m[1])
 	}
 	slices.Sort(inCode)
 	tested := slices.Sorted(maps.Keys(crashPoints))

@@ -3,18 +3,29 @@ package faults_test
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// binary is the service, built with crash points for this run of the tests.
-var binary string
+var (
+	binary string // the service, built with crash points for this run of the tests
+	source string // all of its code
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	var err error
+	// That it was read is what tells go test that results of another source
+	// are not to be had from its cache.
+	if source, err = readSource(".."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "piccolo-faults-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -38,4 +49,18 @@ func run(m *testing.M) int {
 		}
 	}
 	return m.Run()
+}
+
+// readSource reads the Go files below dir that are no tests.
+func readSource(dir string) (string, error) {
+	var all strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	return all.String(), err
 }

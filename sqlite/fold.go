@@ -88,13 +88,11 @@ func (tx *transaction) apply(fold *piccolo.Fold) error {
 	return tx.total(fold.Deltas)
 }
 
-// add adds deltas to numbers, in statements of a whole chunk where it can.
+// add adds deltas to numbers, in statements of a whole chunk where it can:
+// while no key is in the quarantine, which one of these may put there.
 func (tx *transaction) add(deltas []piccolo.Delta) error {
 	tx.folded.Rows = len(deltas)
-	if len(tx.store.quarantined) > 0 {
-		return tx.addEach(deltas)
-	}
-	for len(deltas) >= chunk {
+	for len(deltas) >= chunk && len(tx.store.quarantined) == 0 {
 		args := tx.stmts.upsertMany.args
 		for i, d := range deltas[:chunk] {
 			args[2*i].Value = d.Key
@@ -151,7 +149,11 @@ func (tx *transaction) settle(d piccolo.Delta) error {
 	for _, v := range append(held, d.Value) {
 		total.Add(total, big.NewInt(v))
 	}
-	if !total.IsInt64() {
+	switch {
+	case total.IsInt64():
+	case d.Value == 0:
+		return nil // it only wants the total
+	default:
 		tx.folded.Quarantined = append(tx.folded.Quarantined, piccolo.Increment{Key: d.Key, Value: d.Value})
 		tx.store.quarantined[d.Key] = struct{}{}
 		return tx.stmts.hold.exec(d.Key, d.Value)
@@ -160,7 +162,7 @@ func (tx *transaction) settle(d piccolo.Delta) error {
 		tx.folded.Released = append(tx.folded.Released, piccolo.Increment{Key: d.Key, Value: v})
 	}
 	delete(tx.store.quarantined, d.Key)
-	return errors.Join(tx.stmts.set.exec(total.Int64(), d.Key), tx.stmts.release.exec(d.Key))
+	return errors.Join(tx.stmts.set.exec(d.Key, total.Int64()), tx.stmts.release.exec(d.Key))
 }
 
 // total reads back what somebody waits for, still inside the transaction.

@@ -46,7 +46,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 			&s.reject: `INSERT INTO rejected ("partition", stream_seq, reason, data) VALUES (?, ?, ?, coalesce(?, x''))`,
 
 			&s.value:   `SELECT value FROM numbers WHERE key = ?`,
-			&s.set:     `UPDATE numbers SET value = ? WHERE key = ?`,
+			&s.set:     `INSERT INTO numbers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
 			&s.held:    `SELECT value FROM quarantine WHERE key = ?`,
 			&s.hold:    `INSERT INTO quarantine (key, value) VALUES (?, ?)`,
 			&s.release: `DELETE FROM quarantine WHERE key = ?`,

@@ -55,7 +55,7 @@ func TestReadersSeeWholeCommits(t *testing.T) {
 	store, db := openNew(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	const commits = 300
+	const commits = 100
 	failed := make(chan error, 1)
 	go func() {
 		ledger := new(piccolo.Ledger)

@@ -28,9 +28,11 @@ type Reader interface {
 	Query(ctx context.Context, partition int, q piccolo.Query) (piccolo.Answer, error)
 }
 
-// Config is what an ingress needs. Every field is needed.
+// Config is what an ingress needs. Every field is needed, but for those that
+// say what nil means.
 type Config struct {
 	Listener   net.Listener
+	Tokens     *Tokens // nil for requests from anyone
 	Producer   string
 	Partitions int
 	Stream     Publisher

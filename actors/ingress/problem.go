@@ -19,9 +19,10 @@ type problem struct {
 	Detail string `json:"detail"`
 	Field  string `json:"field,omitempty"` // key, value, …
 
-	allow      string        // of a 405
-	retryAfter time.Duration // of a 503
-	close      bool          // the connection is of no further use
+	allow        string        // of a 405
+	authenticate string        // of a 401
+	retryAfter   time.Duration // of a 503
+	close        bool          // the connection is of no further use
 }
 
 func newProblem(status int, format string, args ...any) *problem {
@@ -46,6 +47,9 @@ func (p *problem) write(ctx *fasthttp.RequestCtx) {
 	ctx.SetContentType("application/problem+json")
 	if p.allow != "" {
 		ctx.Response.Header.Set("Allow", p.allow)
+	}
+	if p.authenticate != "" {
+		ctx.Response.Header.Set("WWW-Authenticate", p.authenticate)
 	}
 	if p.retryAfter > 0 {
 		seconds := max(int(p.retryAfter.Round(time.Second)/time.Second), 1)

@@ -48,11 +48,11 @@ func (in *Ingress) handle(ctx *fasthttp.RequestCtx) {
 	path, query, _ := bytes.Cut(ctx.RequestURI(), []byte{'?'})
 	switch {
 	case string(path) == "/increment":
-		if in.allow(ctx, "POST") {
+		if in.allow(ctx, "POST") && in.permit(ctx, roleIncrement) {
 			in.increment(ctx, query)
 		}
 	case bytes.HasPrefix(path, []byte(numbersPath)):
-		if in.allow(ctx, "GET", "HEAD") {
+		if in.allow(ctx, "GET", "HEAD") && in.permit(ctx, roleRead) {
 			in.number(ctx, path[len(numbersPath):], query)
 		}
 	case string(path) == "/livez":

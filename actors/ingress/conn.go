@@ -1,21 +1,26 @@
 package ingress
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"sync/atomic"
 	"time"
 )
 
-// listener accepts connections whose Close may linger.
-type listener struct{ net.Listener }
+// listener accepts connections whose Close may linger, with TLS where there is
+// a certificate.
+type listener struct {
+	net.Listener
+	certificate *Certificate
+}
 
 func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c}, nil
+	return &conn{Conn: l.certificate.over(c)}, nil
 }
 
 // conn is a connection that may have to be closed while the client still
@@ -31,9 +36,23 @@ const lingerTime = time.Second
 
 // Close lets the client finish, where it may be sending, and closes.
 func (c *conn) Close() error {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.unread.Load() && tcp.CloseWrite() == nil {
-		_ = tcp.SetReadDeadline(time.Now().Add(lingerTime))
-		_, _ = io.Copy(io.Discard, tcp)
+	if c.unread.Load() {
+		c.linger()
 	}
 	return c.Conn.Close()
+}
+
+// linger says that no more comes, and takes in what the client still sends.
+func (c *conn) linger() {
+	raw := c.Conn
+	if secure, ok := raw.(*tls.Conn); ok {
+		_ = secure.CloseWrite() // or the client could not tell the end from an attack
+		raw = secure.NetConn()
+	}
+	tcp, ok := raw.(*net.TCPConn)
+	if !ok || tcp.CloseWrite() != nil {
+		return
+	}
+	_ = tcp.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.Copy(io.Discard, tcp)
 }

@@ -32,7 +32,8 @@ type Reader interface {
 // say what nil means.
 type Config struct {
 	Listener   net.Listener
-	Tokens     *Tokens // nil for requests from anyone
+	TLS        *Certificate // nil for HTTP in the clear
+	Tokens     *Tokens      // nil for requests from anyone
 	Producer   string
 	Partitions int
 	Stream     Publisher
@@ -127,7 +128,7 @@ func (in *Ingress) Execute() error {
 	})
 
 	served := make(chan error, 1)
-	go func() { served <- in.server.Serve(listener{in.Listener}) }()
+	go func() { served <- in.server.Serve(listener{in.Listener, in.TLS}) }()
 	var failed error
 	select {
 	case failed = <-served:

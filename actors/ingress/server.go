@@ -125,6 +125,11 @@ func hasHeader(raw []byte, name string) bool {
 
 // handleBroken answers what could not be read as a request.
 func (in *Ingress) handleBroken(ctx *fasthttp.RequestCtx, err error) {
+	c := ctx.Conn().(*conn)
+	if handshakeFailed(c.Conn, err) {
+		c.unread.Store(true)
+		return
+	}
 	var (
 		small   *fasthttp.ErrSmallBuffer
 		network net.Error

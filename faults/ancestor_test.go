@@ -14,7 +14,7 @@ func TestAncestorsDatabase(t *testing.T) {
 	if err := os.MkdirAll(s.data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	old := openDatabase(t, s.db(), "")
+	old := openDatabase(t, s.database, "")
 	for _, q := range []string{
 		"CREATE TABLE numbers(key TEXT, value INTEGER DEFAULT 0)",
 		"CREATE UNIQUE INDEX numbers_key ON numbers(key)",

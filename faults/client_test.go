@@ -140,6 +140,12 @@ type load struct {
 
 // load starts clients. Each asks for one of acks after the other.
 func (s *service) load(b *book, clients int, acks ...string) *load {
+	s.t.Helper()
+	return s.loadKeys(b, clients, func() string { return fmt.Sprintf("key-%d", rand.IntN(50)) }, acks...)
+}
+
+// loadKeys starts clients that count under keys of their own.
+func (s *service) loadKeys(b *book, clients int, key func() string, acks ...string) *load {
 	l := &load{client: newClient(s, b), stopped: make(chan struct{})}
 	for worker := range clients {
 		l.workers.Go(func() {
@@ -149,7 +155,7 @@ func (s *service) load(b *book, clients int, acks ...string) *load {
 					return
 				default:
 				}
-				o := l.client.send(fmt.Sprintf("key-%d", rand.IntN(50)), anyValue(), acks[i%len(acks)])
+				o := l.client.send(key(), anyValue(), acks[i%len(acks)])
 				l.replied[o].Add(1)
 				if o != counted {
 					time.Sleep(5 * time.Millisecond) // it is away or full, and may be back

@@ -24,11 +24,11 @@ type contents struct {
 // contents reads the database, whether the service runs or not.
 func (s *service) contents() *contents {
 	s.t.Helper()
-	db := openReader(s.t, s.db())
+	db := openReader(s.t, s.database)
 	defer db.Close()
 	tx, err := db.Begin() // one snapshot for all of it
 	if err != nil {
-		s.t.Fatalf("read %s: %v", s.db(), err)
+		s.t.Fatalf("read %s: %v", s.database, err)
 	}
 	defer tx.Rollback()
 	c := &contents{numbers: make(map[string]int64)}

@@ -4,7 +4,7 @@ package faults_test
 // the writer up.
 func (s *service) lock() (unlock func()) {
 	s.t.Helper()
-	db := openDatabase(s.t, s.db(), "_txlock=immediate&_pragma=busy_timeout(10000)")
+	db := openDatabase(s.t, s.database, "_txlock=immediate&_pragma=busy_timeout(10000)")
 	tx, err := db.Begin()
 	if err != nil {
 		s.t.Fatalf("lock the database: %v", err)

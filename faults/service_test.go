@@ -27,9 +27,10 @@ const patience = 25 * time.Second
 // service is one data directory with the processes that serve it, one at a
 // time.
 type service struct {
-	t    testing.TB
-	data string
-	args []string
+	t        testing.TB
+	data     string
+	database string
+	args     []string
 
 	api, admin, nats string // addresses, the same for every process
 
@@ -42,6 +43,7 @@ type service struct {
 func newService(t testing.TB, args ...string) *service {
 	t.Helper()
 	s := &service{t: t, data: filepath.Join(t.TempDir(), "data"), args: args, api: freeAddr(t), admin: freeAddr(t), nats: freeAddr(t)}
+	s.database = filepath.Join(s.data, "numbers.db")
 	t.Cleanup(func() {
 		s.kill()
 		if t.Failed() {
@@ -51,7 +53,6 @@ func newService(t testing.TB, args ...string) *service {
 	return s
 }
 
-func (s *service) db() string        { return filepath.Join(s.data, "numbers.db") }
 func (s *service) jetstream() string { return filepath.Join(s.data, "jetstream") }
 func (s *service) spool() string     { return filepath.Join(s.data, "spool") }
 
@@ -60,7 +61,7 @@ func (s *service) launch(env ...string) *process {
 	s.t.Helper()
 	s.kill()
 	args := append([]string{
-		binary, "all-in-one", "--data", s.data, "--listen", s.api, "--admin", s.admin, "--nats-listen", s.nats,
+		binary, "all-in-one", "--data", s.data, "--db", s.database, "--listen", s.api, "--admin", s.admin, "--nats-listen", s.nats,
 	}, s.args...)
 	args = append(slices.Clone(s.wrap), args...)
 	p := &process{cmd: exec.Command(args[0], args[1:]...), exited: make(chan struct{})}

@@ -9,6 +9,7 @@ import (
 // when the process has exited, what was acknowledged from memory too, and
 // everything that was counted was acknowledged.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -58,6 +58,7 @@ func (s *service) rewound(want float64) {
 // The stream's files are gone, or older than the database: the service
 // notices, counts nothing a second time, and goes on.
 func TestStreamReplacedBetweenRuns(t *testing.T) {
+	t.Parallel()
 	for name, replace := range map[string]func(s *service, older string) error{
 		"gone": func(s *service, _ string) error { return nil },
 		"older": func(s *service, older string) error {

@@ -1,0 +1,102 @@
+package faults_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// disk is a small disk of its own under a directory.
+type disk struct {
+	t   *testing.T
+	dir string
+}
+
+func mount(t *testing.T, dir, size string) disk {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("a tmpfs cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Errorf("unmount %s: %v", dir, err)
+		}
+	})
+	return disk{t, dir}
+}
+
+// grow makes room.
+func (d disk) grow(size string) {
+	d.t.Helper()
+	if err := syscall.Mount("tmpfs", d.dir, "tmpfs", syscall.MS_REMOUNT, "size="+size); err != nil {
+		d.t.Fatalf("make room on %s: %v", d.dir, err)
+	}
+}
+
+// bulky is one of many keys that are as long as keys may be.
+func bulky() string { return fmt.Sprintf("%s-%d", strings.Repeat("k", 500), rand.IntN(2000)) }
+
+// The disk under the stream, or under everything, is full: the process says
+// so and ends; and once there is room, the next one has all that was
+// acknowledged.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	for name, under := range map[string]func(*service) string{
+		"stream":     (*service).jetstream,
+		"everything": func(s *service) string { return s.data },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t, "--retain=1h", "--ack-timeout=1s", "--stop-timeout=5s")
+			b := newBook()
+			d := mount(t, under(s), "3m")
+			s.start()
+			l := s.loadKeys(b, 6, bulky, "stored", "applied")
+			if code := s.wait(); code != 1 {
+				t.Errorf("exit code %d (%v), want 1", code, s.now.err)
+			}
+			l.stop()
+			b.crashed()
+			if !s.logged("no space left on device") {
+				t.Error("it did not say why")
+			}
+			d.grow("100m")
+			s.start()
+			more := s.load(b, 4, "stored", "applied")
+			more.await(s, counted, 50)
+			more.stop()
+			s.stop()
+			b.check(t, s.contents())
+		})
+	}
+}
+
+// The disk under the database is full: the stream keeps what comes, and once
+// there is room the service goes on by itself.
+func TestDiskFullUnderDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newService(t, "--ack-timeout=1s")
+	s.database = filepath.Join(dir, "numbers.db")
+	b := newBook()
+	d := mount(t, dir, "2m")
+	s.start()
+	l := s.loadKeys(b, 6, bulky, "stored")
+	s.until("the disk is full", func() bool { return s.logged("no room on the disk") })
+	l.await(s, counted, 100)
+	d.grow("100m")
+	l.await(s, counted, 100)
+	l.stop()
+	s.quietIn(b)
+	s.quiet()
+	s.undisturbed()
+	s.stop()
+	b.check(t, s.contents())
+}

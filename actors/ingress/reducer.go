@@ -202,7 +202,7 @@ func (r *reducer) advance(p *pending) *pending {
 // stripe sees either p not yet read there, or the tail beyond p.
 func (r *reducer) seal(p *pending, b *piccolo.Batch) {
 	r.advance(p)
-	*b = piccolo.Batch{BatchID: p.id, Accepted: time.Unix(0, p.accepted.Load()), Deltas: b.Deltas[:0]}
+	*b = piccolo.Batch{BatchID: p.id, Deltas: b.Deltas[:0]}
 	for i := range r.stripes {
 		s, l := &r.stripes[i], &p.lots[i]
 		s.mu.Lock()
@@ -221,6 +221,8 @@ func (r *reducer) seal(p *pending, b *piccolo.Batch) {
 		l.entries = nil
 		s.mu.Unlock()
 	}
+	// Known for sure only now: whoever put the first delta in has done so.
+	b.Accepted = time.Unix(0, p.accepted.Load())
 }
 
 // sweep forgets keys that have no delta: those not used since the last sweep,

@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"net"
 	"syscall"
 	"testing"
 )
@@ -74,5 +75,27 @@ func TestStopWithFullStream(t *testing.T) {
 	b.check(t, s.contents())
 	s.undisturbed()
 	s.stop()
+	b.check(t, s.contents())
+}
+
+// Clients that have connected and say nothing, as many do in advance, are not
+// waited for.
+func TestStopWithSilentClients(t *testing.T) {
+	t.Parallel()
+	s := newService(t, "--stop-timeout=5s")
+	s.start()
+	for range 3 {
+		c, err := net.Dial("tcp", s.api)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	b := newBook()
+	s.busy(b, 20)
+	s.stop()
+	if s.logged("connections were still busy") {
+		t.Error("the stop waited for connections that no request came on")
+	}
 	b.check(t, s.contents())
 }

@@ -13,14 +13,17 @@ import (
 type listener struct {
 	net.Listener
 	certificate *Certificate
+	silent      *silent
 }
 
 func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
+	raw, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: l.certificate.over(c)}, nil
+	c := &conn{Conn: l.certificate.over(raw), silent: l.silent}
+	l.silent.add(c)
+	return c, nil
 }
 
 // conn is a connection that may have to be closed while the client still
@@ -29,6 +32,17 @@ func (l listener) Accept() (net.Conn, error) {
 type conn struct {
 	net.Conn
 	unread atomic.Bool // the client may have sent what nobody reads
+	silent *silent
+	heard  bool // the client has sent something, or gone; for whoever reads
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if !c.heard {
+		c.heard = true
+		c.silent.remove(c)
+	}
+	return n, err
 }
 
 // lingerTime bounds how long a client is listened to that has had its reply.
@@ -36,6 +50,7 @@ const lingerTime = time.Second
 
 // Close lets the client finish, where it may be sending, and closes.
 func (c *conn) Close() error {
+	c.silent.remove(c)
 	if c.unread.Load() {
 		c.linger()
 	}

@@ -62,6 +62,7 @@ type Ingress struct {
 	waiting  *waiting
 	timers   sync.Pool // of *time.Timer, for replies that wait
 	replies  Replies
+	silent   silent
 
 	refuse   atomic.Pointer[error] // why nothing more may be counted, if so
 	draining atomic.Bool
@@ -128,7 +129,7 @@ func (in *Ingress) Execute() error {
 	})
 
 	served := make(chan error, 1)
-	go func() { served <- in.server.Serve(listener{in.Listener, in.TLS}) }()
+	go func() { served <- in.server.Serve(listener{in.Listener, in.TLS, &in.silent}) }()
 	var failed error
 	select {
 	case failed = <-served:
@@ -186,6 +187,7 @@ func (in *Ingress) drain() {
 	in.draining.Store(true)
 	_ = in.Listener.Close()
 	time.Sleep(grace)
+	in.silent.close()
 	half := in.DrainTimeout / 2
 	timer := time.AfterFunc(half, func() { close(in.hurry) })
 	defer timer.Stop()

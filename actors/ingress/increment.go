@@ -14,6 +14,11 @@ import (
 // increment serves POST /increment: one pair in a form body, in the query
 // string, or in a JSON object.
 func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
+	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
+		// To ignore it would be to count a retry twice.
+		in.fail(ctx, newProblem(501, "%s is not supported: nothing was counted, send the increment without it", idempotencyHeader))
+		return
+	}
 	var p pair
 	value, problem := in.decode(ctx, query, &p)
 	if problem != nil {
@@ -55,7 +60,10 @@ func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, p *pair) (valu
 	return p.increment(in.MaxKeyBytes)
 }
 
-const ackHeader = "Piccolo-Ack"
+const (
+	ackHeader         = "Piccolo-Ack"
+	idempotencyHeader = "Idempotency-Key"
+)
 
 // ackMode is what the request asks to wait for, which it may say more than once
 // as long as it says the same.

@@ -120,6 +120,8 @@ func TestIncrementRefuses(t *testing.T) {
 		{"body too large", inForm("key=foo&value=10&key=" + strings.Repeat("k", 1<<10)), 413, "", "larger than 1024 bytes"},
 		{"body too large in chunks", request{contentType: form, body: strings.Repeat("&", 1<<10) + "key=foo&value=10", chunked: true}, 413, "", "larger than 1024 bytes"},
 
+		{"a retry made safe", request{contentType: form, body: "key=foo&value=10", header: http.Header{"Idempotency-Key": {"5c1d4a6e"}}}, 501, "", "Idempotency-Key is not supported"},
+
 		{"unknown path", request{target: "/", contentType: form, body: "key=foo&value=10"}, 404, "", `nothing is served at "/"`},
 		{"path with a slash behind", request{target: "/increment/", contentType: form, body: "key=foo&value=10"}, 404, "", `nothing is served at "/increment/"`},
 		{"path in capitals", request{target: "/Increment?key=foo&value=10"}, 404, "", `nothing is served at "/Increment"`},

@@ -30,7 +30,7 @@ func LoadCertificate(cert, key string, log *slog.Logger) (*Certificate, error) {
 func (c *Certificate) Reload() error {
 	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
 	if err != nil {
-		return fmt.Errorf("TLS with certificate %s and key %s: %w: both must be PEM files and belong together", c.cert, c.key, err)
+		return fmt.Errorf("TLS with certificate %s and key %s: %w: --tls-cert and --tls-key want PEM files that belong together", c.cert, c.key, err)
 	}
 	warnExposed(c.log, c.key)
 	if until := pair.Leaf.NotAfter; time.Now().After(until) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"syscall"
@@ -40,9 +41,15 @@ type allInOneCmd struct {
 	Sync       string `help:"When the stream is fsynced: always, before every acknowledgement; or at an interval, which loses increments in a power cut." enum:"always,interval" default:"always" placeholder:"MODE"`
 }
 
+// Validate is here since Go promotes none of two methods of the same name.
+func (c *allInOneCmd) Validate() error {
+	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate())
+}
+
 func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	start := time.Now()
 	ctx := context.Background()
+	reload := newReloader(log)
 
 	// What the actors share is opened before any of them runs and closed when
 	// none does any more: oklog/run promises no order in which they end.
@@ -87,7 +94,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 		return err
 	}
 
-	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags}
+	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags, reload: reload}
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {
 		return err
@@ -111,14 +118,15 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	// the database before the process ends.
 	g := newGroup(log)
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
+	g.add("reload", reload)
 	g.add("nats", newWatch(server.Check))
 	g.add("ingress", ingress)
 	g.add("writer", writer)
 	g.add("admin", page)
 
 	greeting{
-		api: ingress.Listener.Addr(), admin: page.Addr(), db: store.Path(), nats: server.URL(), took: time.Since(start),
+		api: apiURL(ingress), tokens: ingress.Tokens != nil, admin: page.Addr(), db: store.Path(), nats: server.URL(), took: time.Since(start),
 	}.print(out.stderr)
-	log.Info("ready", "version", version(), "producer", ingress.Producer, "took", time.Since(start).Round(time.Millisecond))
+	log.Info("ready", "version", version(), "producer", ingress.Producer, "api", apiURL(ingress), "took", time.Since(start).Round(time.Millisecond))
 	return g.run(c.StopTimeout)
 }

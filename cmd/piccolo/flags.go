@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -23,6 +24,8 @@ type adminFlags struct {
 }
 
 type ingressFlags struct {
+	accessFlags `embed:""`
+
 	Listen        string           `help:"Address of the API." default:":3333" placeholder:"ADDR"`
 	Ack           piccolo.Ack      `help:"What a reply waits for when the request does not say: memory, stored or applied." default:"stored" placeholder:"MODE"`
 	AckTimeout    time.Duration    `help:"How long it waits at most, before it is 202." default:"5s" placeholder:"D"`
@@ -47,6 +50,23 @@ func (f *ingressFlags) Validate() error {
 		if !c.ok {
 			return fmt.Errorf("%s must be %s", c.flag, c.want)
 		}
+	}
+	return f.accessFlags.Validate() // kong does not look for it here
+}
+
+// accessFlags say who may use the API, and how they get there.
+type accessFlags struct {
+	Tokens  string `help:"File of bearer tokens that the API asks for, with lines like: increment,read TOKEN. SIGHUP reads it again." type:"path" placeholder:"FILE"`
+	TLSCert string `name:"tls-cert" help:"File with the API's TLS certificate, in PEM. SIGHUP reads it again." type:"path" placeholder:"FILE"`
+	TLSKey  string `name:"tls-key" help:"File with its key, in PEM." type:"path" placeholder:"FILE"`
+}
+
+func (f *accessFlags) Validate() error {
+	switch {
+	case f.TLSCert != "" && f.TLSKey == "":
+		return errors.New("--tls-cert without --tls-key: TLS takes a certificate and its key, give both or neither")
+	case f.TLSKey != "" && f.TLSCert == "":
+		return errors.New("--tls-key without --tls-cert: TLS takes a certificate and its key, give both or neither")
 	}
 	return nil
 }

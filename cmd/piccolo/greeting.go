@@ -13,14 +13,20 @@ import (
 
 // greeting is what a service tells whoever started it: where everything is.
 type greeting struct {
-	api, admin net.Addr
-	db, nats   string
-	took       time.Duration
+	api      string
+	tokens   bool // the API asks for one
+	admin    net.Addr
+	db, nats string
+	took     time.Duration
 }
 
 func (g greeting) print(w io.Writer) {
 	if g.nats == "" {
 		g.nats = "in this process only"
+	}
+	authorization := ""
+	if g.tokens {
+		authorization = "-H 'Authorization: Bearer TOKEN' "
 	}
 	_, _ = fmt.Fprintf(w, `
   Piccolo is ready (%s)
@@ -32,15 +38,15 @@ func (g greeting) print(w io.Writer) {
 
   Count something, and look at it:
 
-    curl -d 'key=foo&value=10' %s/increment
+    curl %s-d 'key=foo&value=10' %s/increment
     sqlite3 %s 'select * from numbers'
 
-`, g.took.Round(time.Millisecond), url(g.api), url(g.admin), relative(g.db), g.nats,
-		strings.TrimPrefix(url(g.api), "http://"), relative(g.db))
+`, g.took.Round(time.Millisecond), g.api, url("http", g.admin), relative(g.db), g.nats,
+		authorization, strings.TrimPrefix(g.api, "http://"), relative(g.db))
 }
 
 // url is where a listener can be reached from this machine.
-func url(addr net.Addr) string {
+func url(scheme string, addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
 		return addr.String()
@@ -48,7 +54,7 @@ func url(addr net.Addr) string {
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 // relative shortens a path that lies below the working directory.

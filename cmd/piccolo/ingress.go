@@ -21,6 +21,7 @@ type ingressCmd struct {
 }
 
 func (c *ingressCmd) Run(log *slog.Logger) error {
+	reload := newReloader(log)
 	unlock, err := lockDir(c.Data)
 	if err != nil {
 		return err
@@ -37,7 +38,7 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 		return err
 	}
 
-	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags}
+	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags, reload: reload}
 	ingress, err := s.openIngress(ctx, &c.ingressFlags, c.dataFlags, partitions)
 	if err != nil {
 		return err
@@ -51,9 +52,10 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 	}
 	g := newGroup(log)
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
+	g.add("reload", reload)
 	g.add("ingress", ingress)
 	g.add("admin", page)
 	log.Info("ready", "version", version(), "producer", ingress.Producer, "partitions", partitions,
-		"api", url(ingress.Listener.Addr()), "admin", url(page.Addr()))
+		"api", apiURL(ingress), "admin", url("http", page.Addr()))
 	return g.run(c.StopTimeout)
 }

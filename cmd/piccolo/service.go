@@ -24,11 +24,16 @@ type service struct {
 	metrics *admin.Metrics
 	conn    *bus.Bus
 	stop    stopFlags
+	reload  *reloader // of a process with an ingress
 }
 
 // openIngress makes an ingress actor that listens already.
 func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFlags, partitions int) (*ingress.Ingress, error) {
 	maxMessage, err := s.conn.MaxMessage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tokens, certificate, err := s.openAccess(&f.accessFlags)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +43,8 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 	}
 	in, err := ingress.New(ingress.Config{
 		Listener:      l,
+		TLS:           certificate,
+		Tokens:        tokens,
 		Producer:      piccolo.NewProducer(),
 		Partitions:    partitions,
 		Stream:        s.conn,
@@ -60,6 +67,7 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 	if _, err := s.conn.Applied(in.Producer, in.Applied); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	warnOpen(s.log, in)
 	s.metrics.Replies(in.Replies().Each)
 	s.metrics.Gauge("piccolo_keys", "Distinct keys that the ingress keeps in memory.",
 		func() float64 { return float64(in.Keys()) })

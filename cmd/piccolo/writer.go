@@ -74,7 +74,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
 	g.add("writer", writer)
 	g.add("admin", page)
-	log.Info("ready", "version", version(), "partitions", owned, "database", store.Path(), "admin", url(page.Addr()))
+	log.Info("ready", "version", version(), "partitions", owned, "database", store.Path(), "admin", url("http", page.Addr()))
 	return g.run(c.StopTimeout)
 }
 

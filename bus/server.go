@@ -37,6 +37,9 @@ type Server struct {
 // deltas; the server's default of 1 MiB would split it for nothing.
 const maxPayload = 8 << 20
 
+// startTimeout is how long a server may take to read its store.
+const startTimeout = 30 * time.Second
+
 // StartServer starts an embedded server and returns when it is ready.
 func StartServer(o ServerOptions) (*Server, error) {
 	opts := &server.Options{
@@ -79,16 +82,19 @@ func StartServer(o ServerOptions) (*Server, error) {
 	s := &Server{ns: ns, log: &serverLog{log: o.Log.With("from", "nats"), fatal: make(chan struct{})}}
 	ns.SetLoggerV2(s.log, false, false, false)
 	go ns.Start()
-	ready := make(chan bool, 1)
-	go func() { ready <- ns.ReadyForConnections(30 * time.Second) }()
-	select {
-	case ok := <-ready:
-		if ok {
+	for start := time.Now(); err == nil; {
+		// In short steps: the server goes on being asked when it has failed.
+		if ns.ReadyForConnections(50 * time.Millisecond) {
 			return s, nil
 		}
-		err = errors.New("not ready after 30 s")
-	case <-s.log.fatal:
-		err = s.log.err
+		select {
+		case <-s.log.fatal:
+			err = s.log.err
+		default:
+			if time.Since(start) > startTimeout {
+				err = fmt.Errorf("not ready after %s", startTimeout)
+			}
+		}
 	}
 	s.Shutdown()
 	return nil, fmt.Errorf("embedded NATS server, store %s: %w", o.Dir, err)

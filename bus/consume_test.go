@@ -1,0 +1,315 @@
+package bus_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/bus"
+)
+
+// drop is what becomes of a delivery that nobody looks at.
+func drop(piccolo.Delivery) {}
+
+// subscribe returns what comes, and how the subscription is stopped.
+func (r *rig) subscribe(t *testing.T, partition int) (deliveries <-chan piccolo.Delivery, stop func()) {
+	t.Helper()
+	c := make(chan piccolo.Delivery, 1000)
+	stop, err := r.Subscribe(soon(t), partition,
+		func(d piccolo.Delivery) { c <- d },
+		func(err error) { t.Errorf("the subscription failed: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return c, stop
+}
+
+// next waits for n deliveries.
+func next(t *testing.T, c <-chan piccolo.Delivery, n int) (got []piccolo.Delivery) {
+	t.Helper()
+	for range n {
+		select {
+		case d := <-c:
+			got = append(got, d)
+		case <-soon(t).Done():
+			t.Fatalf("%d deliveries of %d", len(got), n)
+		}
+	}
+	return got
+}
+
+// seqs are the seqs of the batches, in ascending order.
+func seqs(t *testing.T, deliveries []piccolo.Delivery) (seqs []uint64) {
+	t.Helper()
+	for _, d := range deliveries {
+		var b piccolo.Batch
+		if err := d.Decode(&b); err != nil {
+			t.Error(err)
+		}
+		seqs = append(seqs, b.Seq)
+	}
+	slices.Sort(seqs)
+	return seqs
+}
+
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for ctx := soon(t); !done(); {
+		if ctx.Err() != nil {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func TestConsumerIsThatOfTheContract(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.subscribe(t, 2)
+	c, err := r.js.Consumer(soon(t), bus.Stream, "writer-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.CachedInfo().Config
+	want := jetstream.ConsumerConfig{
+		Name:          "writer-2",
+		Durable:       "writer-2",
+		Description:   "Folds partition 2 into SQLite",
+		FilterSubject: "piccolo.deltas.2",
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       30 * time.Second,
+		MaxDeliver:    -1,
+		MaxAckPending: 65536,
+		ReplayPolicy:  jetstream.ReplayInstantPolicy,
+		MaxWaiting:    got.MaxWaiting, // the server's choice
+		Metadata:      got.Metadata,   // the server's
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("consumer\n%+v, want\n%+v", got, want)
+	}
+}
+
+func TestSubscribeDeliversAPartition(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	before := time.Now().Add(-time.Second)
+	r.publish(t, 0, 1, 1) // StreamSeq 1
+	r.publish(t, 1, 1, 3) // 2, 3, 4
+	r.publish(t, 0, 2, 2) // 5
+	deliveries, _ := r.subscribe(t, 1)
+	for i, d := range next(t, deliveries, 3) {
+		seq := uint64(i + 1)
+		if want := message(1, seq, "foo", int64(seq)).Data; d.Partition != 1 || d.StreamSeq != seq+1 || string(d.Data) != string(want) || d.JSON {
+			t.Errorf("delivery %d: %+v", i, d)
+		}
+		if d.Pending != uint64(3-1-i) {
+			t.Errorf("delivery %d: %d pending, want %d", i, d.Pending, 3-1-i)
+		}
+		if d.Stored.Before(before) || d.Created.Before(before) || d.Created.After(d.Stored) {
+			t.Errorf("delivery %d: stream of %s, stored %s", i, d.Created, d.Stored)
+		}
+	}
+	r.publish(t, 0, 3, 3)
+	r.publish(t, 1, 4, 4)
+	if got := seqs(t, next(t, deliveries, 1)); got[0] != 4 {
+		t.Errorf("then seq %d, want 4", got[0])
+	}
+}
+
+// What was not acked comes again at once to the writer after this one, and what
+// was does not.
+func TestSubscribeAgainDeliversWhatWasNotAcked(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.publish(t, 0, 1, 5)
+	deliveries, stop := r.subscribe(t, 0)
+	for _, d := range next(t, deliveries, 5) {
+		if d.StreamSeq <= 2 {
+			if err := d.Acker.Ack(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	until(t, "acks arrive", func() bool {
+		s, err := r.State(soon(t), 0)
+		return err == nil && s.AckFloor == 2 && s.AckPending == 3
+	})
+	stop()
+	r.publish(t, 0, 6, 6)
+	deliveries, _ = r.subscribe(t, 0)
+	if got, want := seqs(t, next(t, deliveries, 4)), []uint64{3, 4, 5, 6}; !slices.Equal(got, want) {
+		t.Errorf("batches %v come again, want %v", got, want)
+	}
+}
+
+func TestRewindDeliversEverythingAgain(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.publish(t, 0, 1, 5)
+	deliveries, stop := r.subscribe(t, 0)
+	for _, d := range next(t, deliveries, 5) {
+		if err := d.Acker.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if err := r.Rewind(soon(t), 0); err != nil {
+		t.Fatal(err)
+	}
+	deliveries, _ = r.subscribe(t, 0)
+	if got, want := seqs(t, next(t, deliveries, 5)), []uint64{1, 2, 3, 4, 5}; !slices.Equal(got, want) {
+		t.Errorf("batches %v come again, want %v", got, want)
+	}
+}
+
+// Rewinding what was never consumed makes the consumer.
+func TestRewindWithoutAConsumer(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	if err := r.Rewind(soon(t), 0); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.State(soon(t), 0); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMessageByHand(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	deliveries, _ := r.subscribe(t, 0)
+	const byHand = `{"deltas":[{"key":"foo","value":10}]}`
+	if _, err := r.js.PublishMsg(soon(t), &nats.Msg{
+		Subject: "piccolo.deltas.0", Data: []byte(byHand), Header: nats.Header{"Content-Type": {"application/json"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d := next(t, deliveries, 1)[0]
+	if !d.JSON || string(d.Data) != byHand {
+		t.Fatalf("%+v", d)
+	}
+	var b piccolo.Batch
+	if err := d.Decode(&b); err != nil {
+		t.Fatal(err)
+	}
+	if b.BatchID != d.ID() || b.Increments != 1 || len(b.Deltas) != 1 || b.Deltas[0] != (piccolo.Delta{Key: "foo", Value: 10}) {
+		t.Errorf("%+v", b)
+	}
+}
+
+// A subscription that has ended by itself says so, once.
+func TestSubscriptionThatFails(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		end  func(*testing.T, *rig) error
+	}{
+		{"the stream is deleted", func(t *testing.T, r *rig) error { return r.js.DeleteStream(soon(t), bus.Stream) }},
+		{"the consumer is deleted", func(t *testing.T, r *rig) error { return r.js.DeleteConsumer(soon(t), bus.Stream, "writer-0") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			r.publish(t, 0, 1, 1)
+			delivered, failed := make(chan struct{}, 10), make(chan error, 10)
+			stop, err := r.Subscribe(soon(t), 0, func(piccolo.Delivery) { delivered <- struct{}{} }, func(err error) { failed <- err })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+			<-delivered
+			if err := c.end(t, r); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-failed:
+				if err == nil {
+					t.Error("failed without a reason")
+				}
+			case <-soon(t).Done():
+				t.Fatal("nobody is told")
+			}
+			stop()
+			if n := len(failed); n > 0 {
+				t.Errorf("told %d times more", n)
+			}
+		})
+	}
+}
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.publish(t, 0, 1, 4) // StreamSeq 1 to 4
+	r.publish(t, 1, 1, 2) // 5, 6
+	deliveries, stop := r.subscribe(t, 0)
+	for _, d := range next(t, deliveries, 4)[:3] {
+		if err := d.Acker.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	until(t, "acks arrive", func() bool {
+		s, err := r.State(soon(t), 0)
+		return err == nil && s.AckFloor == 3
+	})
+	r.publish(t, 0, 5, 6) // 7, 8
+	if err := r.Trim(soon(t), 0, 2); err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.State(soon(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Created.IsZero() || s.Bytes == 0 {
+		t.Errorf("%+v", s)
+	}
+	s.Created, s.Bytes = time.Time{}, 0
+	want := piccolo.StreamState{FirstSeq: 3, LastSeq: 8, Messages: 8 - 2, AckFloor: 3, AckPending: 1, Pending: 2}
+	if s != want {
+		t.Errorf("%+v, want %+v", s, want)
+	}
+}
+
+// What other partitions have in the stream is not touched.
+func TestTrimRemovesWhatAPartitionHasCommitted(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for seq := uint64(1); seq <= 3; seq++ { // StreamSeq 1 0, 2 1, 3 0, 4 1, 5 0, 6 1
+		r.publish(t, 0, seq, seq)
+		r.publish(t, 1, seq, seq)
+	}
+	if err := r.Trim(soon(t), 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		partition int
+		from      uint64
+		want      uint64
+	}{
+		{0, 1, 5},
+		{0, 5, 5},
+		{0, 6, 0},
+		{1, 1, 2},
+		{1, 3, 4},
+		{2, 1, 0},
+	} {
+		name := fmt.Sprintf("partition %d from %d", c.partition, c.from)
+		if got, err := r.Next(soon(t), c.partition, c.from); got != c.want || err != nil {
+			t.Errorf("%s: %d, %v: want %d", name, got, err, c.want)
+		}
+	}
+	if err := r.Trim(soon(t), 0, 100); err != nil {
+		t.Error(err)
+	}
+	if got := r.info(t).State.Msgs; got != 3 {
+		t.Errorf("%d messages, want the 3 of partition 1", got)
+	}
+}

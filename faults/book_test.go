@@ -155,20 +155,12 @@ func (a *account) allows(value int64) error {
 // sumOfSome says whether some of the values come to sum. Of many it does not
 // try them all.
 func sumOfSome(values []int64, sum int64) bool {
-	const many = 16
-	if len(values) > many {
+	const many = 20
+	switch {
+	case len(values) > many:
 		return true
+	case len(values) == 0:
+		return sum == 0
 	}
-	for set := range 1 << len(values) {
-		left := sum
-		for i, v := range values {
-			if set>>i&1 == 1 {
-				left -= v
-			}
-		}
-		if left == 0 {
-			return true
-		}
-	}
-	return false
+	return sumOfSome(values[1:], sum) || sumOfSome(values[1:], sum-values[0])
 }

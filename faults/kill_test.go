@@ -1,9 +1,11 @@
 package faults_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -27,8 +29,11 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	s := newService(t, "--partitions=3")
 	b := newBook()
-	l := s.load(b, 8, "stored", "applied", "stored", "stored")
-	for range kills(t) {
+	n := kills(t)
+	// So many keys that few of each go without an answer: the book is then exact.
+	key := func() string { return fmt.Sprintf("key-%d", rand.IntN(10*n)) }
+	l := s.loadKeys(b, 8, key, "stored", "applied", "stored", "stored")
+	for range n {
 		s.start()
 		l.await(s, counted, 1)
 		time.Sleep(time.Duration(rand.Int64N(int64(600 * time.Millisecond)))) // any moment will do
@@ -44,4 +49,28 @@ func TestKill(t *testing.T) {
 	s.undisturbed()
 	s.stop()
 	b.check(t, s.contents())
+}
+
+// The process stands still for longer than a publish waits for its
+// acknowledgement, as on a machine that was suspended, and goes on: a batch that
+// is published again then counts once.
+func TestFreeze(t *testing.T) {
+	t.Parallel()
+	s := newService(t, "--partitions=2")
+	b := newBook()
+	l := s.load(b, 4, "stored", "applied")
+	s.start()
+	for range 2 {
+		l.await(s, counted, 100)
+		s.freeze()
+		time.Sleep(2500 * time.Millisecond)
+		s.signal(syscall.SIGCONT)
+	}
+	l.await(s, counted, 100)
+	l.stop()
+	s.quiet()
+	b.settled()
+	b.check(t, s.contents())
+	s.undisturbed()
+	s.stop()
 }

@@ -65,14 +65,6 @@ func (s *service) use(dir string) {
 	s.database = filepath.Join(s.data, "numbers.db")
 }
 
-// freeze stops the process where it stands.
-func (s *service) freeze() {
-	s.t.Helper()
-	if err := syscall.Kill(-s.now.cmd.Process.Pid, syscall.SIGSTOP); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // makeDisk makes a file with an empty file system.
 func makeDisk(t *testing.T, image string) {
 	t.Helper()

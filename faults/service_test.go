@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -117,6 +118,20 @@ func (s *service) signal(sig syscall.Signal) {
 	if err := s.now.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatalf("signal %v: %v", sig, err)
 	}
+}
+
+// freeze stops the running process where it stands, until SIGCONT.
+func (s *service) freeze() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	// It stands still once every thread does.
+	s.until("the process stands still", func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.now.cmd.Process.Pid))
+		if errors.Is(err, fs.ErrNotExist) {
+			return true // no such file system: the signal has to do
+		}
+		return strings.Contains(string(status), ") T ")
+	})
 }
 
 // wait returns the exit code of the running process once it has ended, -1

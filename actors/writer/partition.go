@@ -216,7 +216,8 @@ func (w *Writer) lost(ctx context.Context, p *partition, s piccolo.StreamState) 
 		"partition", p.number, "batches", missing)
 	w.unsubscribe(p)
 	if err := w.Stream.Rewind(ctx, p.number); err != nil {
-		w.Log.Error("the stream cannot be read again", "partition", p.number, "error", err)
+		w.Log.Error("the stream cannot be read again, trying again", "partition", p.number, "error", err)
+		return true
 	}
 	p.gap.rewound, p.gap.since = true, now
 	return true // tend subscribes again

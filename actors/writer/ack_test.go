@@ -1,0 +1,146 @@
+package writer_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// That nothing is acked, announced or trimmed before it is committed is
+// asserted by the stream, in every test.
+
+func TestFoldAckAnnounce(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.start()
+		r.stream.publish(
+			batch(1, piccolo.Delta{Key: "a", Value: 1}, piccolo.Delta{Key: "b", Value: -5}),
+			batch(2, piccolo.Delta{Key: "a", Value: 10}),
+		)
+		r.settle()
+		r.store.wantValues(t, map[string]int64{"a": 1 + 10, "b": -5})
+		if n := r.stream.waiting(); n > 0 {
+			t.Errorf("%d messages are not acked", n)
+		}
+		if got := r.announced(); !slices.Equal(got, []uint64{1, 2}) {
+			t.Errorf("announced %v, want 1 and 2", got)
+		}
+		if c := r.seen.sum(); c.Batches != 2 || c.Increments != 2+1 || c.Duplicates != 0 || len(c.Freshness) != 2 {
+			t.Errorf("observed %+v, want 2 batches of 3 increments", c)
+		}
+	})
+}
+
+// announced lists the seqs of all notices.
+func (r *rig) announced() (seqs []uint64) {
+	for _, a := range r.stream.notices {
+		seqs = append(seqs, a.Seqs...)
+	}
+	slices.Sort(seqs)
+	return seqs
+}
+
+func TestCommitThatFailsAcksNothing(t *testing.T) {
+	broken := errors.New("disk I/O error")
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.store.outcomes = []outcome{{err: broken}}
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.settle()
+		if err := <-r.ended; !errors.Is(err, broken) {
+			t.Errorf("Execute returned %v, want %v", err, broken)
+		}
+		if n := r.stream.waiting(); n != 3 {
+			t.Errorf("%d of 3 messages are not acked, want all", n)
+		}
+		if len(r.stream.notices) > 0 {
+			t.Errorf("announced %v", r.stream.notices)
+		}
+		r.writer = nil
+	})
+}
+
+// A commit whose outcome is unknown has happened or has not: the next process
+// reads which, and either way everything counts once.
+func TestCommitOfUnknownOutcome(t *testing.T) {
+	for _, happened := range []bool{false, true} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.store.outcomes = []outcome{{piccolo.ErrUnknown, happened}}
+			r.stream.publish(ones(1, 2, 3)...)
+			r.start()
+			r.settle()
+			if err := <-r.ended; !errors.Is(err, piccolo.ErrUnknown) {
+				t.Errorf("Execute returned %v, want %v", err, piccolo.ErrUnknown)
+			}
+			r.reopen(r.path)
+			r.start()
+			r.settle()
+			r.store.wantValues(t, map[string]int64{"k": 3})
+			if n := r.stream.waiting(); n > 0 {
+				t.Errorf("%d messages are not acked", n)
+			}
+		})
+	}
+}
+
+// An ack is not durable: what comes again is acked again and announced again,
+// with the totals that somebody may still be waiting for, and counts once.
+func TestDuplicates(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.stream.loseAcks = true
+		r.stream.publish(batch(1, piccolo.Delta{Key: "a", Value: 7, WantTotal: true}, piccolo.Delta{Key: "b", Value: 1}))
+		r.start()
+		r.settle()
+		r.stream.publish(batch(2, piccolo.Delta{Key: "a", Value: 100}))
+		r.settle()
+
+		r.stream.loseAcks = false
+		r.stream.redeliver(0, 1, 2, 1)
+		r.settle()
+		r.store.wantValues(t, map[string]int64{"a": 7 + 100, "b": 1})
+		if n := r.stream.waiting(); n > 0 {
+			t.Errorf("%d messages are not acked", n)
+		}
+		if got := r.announced(); !slices.Equal(got, []uint64{1, 1, 1, 2, 2}) {
+			t.Errorf("announced %v, want 1 three times and 2 twice", got)
+		}
+		first, last := r.stream.notices[0], r.stream.notices[len(r.stream.notices)-1]
+		if first.Totals["a"] != 7 || last.Totals["a"] != 107 || len(last.Totals) != 1 {
+			t.Errorf("announced the totals %v and at last %v, want a=7 and a=107", first.Totals, last.Totals)
+		}
+		if c := r.seen.sum(); c.Batches != 5 || c.Duplicates != 3 || c.Increments != 3 {
+			t.Errorf("observed %+v, want 5 batches with 3 duplicates and 3 increments", c)
+		}
+	})
+}
+
+// The same batch twice in one fold is folded once.
+func TestDuplicatesInOneFold(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.stream.publish(slices.Concat(ones(1), ones(1), ones(2))...) // two messages with one id
+		r.open()
+		r.settle() // all wait
+		r.run()
+		r.settle()
+		r.store.wantValues(t, map[string]int64{"k": 2})
+		if len(r.seen.commits) != 1 {
+			t.Errorf("%d commits, want 1", len(r.seen.commits))
+		}
+		if a := r.store.account("p"); a.Batches != 2 || a.Increments != 2 || a.Sum != 2 {
+			t.Errorf("the account is %+v, want 2 batches", a)
+		}
+	})
+}
+
+// A notice that cannot be sent is no reason to stop: a producer that misses
+// it has its batch in the stream.
+func TestNoticesMayBeLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.stream.refuse("Announce", errors.New("not connected"))
+		r.stream.publish(ones(1, 2)...)
+		r.start()
+		r.settle()
+		r.store.wantValues(t, map[string]int64{"k": 2})
+	})
+}

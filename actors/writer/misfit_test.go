@@ -1,0 +1,191 @@
+package writer_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Stream and database can get out of step: a disk flips a bit, a stream is
+// deleted, a backup is restored. Then everything that the stream holds is read
+// again, once, and the ledger sees to it that it counts once.
+
+// counted is what the writer must have come to: k at want, all acked, and the
+// stream read again this often.
+func (r *rig) counted(t *testing.T, want int64, rewound int) {
+	t.Helper()
+	r.store.wantValues(t, map[string]int64{"k": want})
+	if n := r.stream.waiting(); n > 0 {
+		t.Errorf("%d messages are not acked", n)
+	}
+	if r.seen.rewound != rewound || r.stream.rewinds != rewound {
+		t.Errorf("rewound %d times and said so %d times, want %d", r.stream.rewinds, r.seen.rewound, rewound)
+	}
+}
+
+func TestStreamRolledBackBeforeTheStart(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.stream.publish(ones(1, 2, 3, 4, 5)...)
+		r.start()
+		r.settle()
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.stream.rollBack(3)
+		r.stream.publish(ones(6)...) // gets StreamSeq 4, which has been acked
+		r.reopen(r.path)
+		r.start()
+		r.settle()
+		r.counted(t, 6, 1)
+		r.pass(time.Minute)
+		r.stream.publish(ones(7)...)
+		r.settle()
+		r.counted(t, 7, 1)
+	})
+}
+
+func TestStreamRolledBackWhileRunning(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.stream.publish(ones(1, 2, 3, 4, 5)...)
+		r.start()
+		r.settle()
+		r.stream.rollBack(2)
+		r.pass(3 * time.Second)
+		r.stream.publish(ones(6, 7)...) // StreamSeqs 3 and 4
+		r.settle()
+		r.counted(t, 7, 1)
+	})
+}
+
+func TestStreamMadeAnewBeforeTheStart(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.settle()
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.stream.remove()
+		r.stream.create(aDay.Add(time.Microsecond))
+		r.stream.publish(ones(3, 4, 5, 6)...) // beyond the end of the one before
+		r.reopen(r.path)
+		r.start()
+		r.settle()
+		r.counted(t, 6, 1)
+		r.pass(time.Minute)
+		r.counted(t, 6, 1)
+	})
+}
+
+// The same stream is no other one, though the database keeps less of its time.
+func TestStreamThatStayed(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.stream.publish(ones(1, 2, 3)...)
+		for range 3 {
+			r.start()
+			r.pass(time.Minute)
+			if err := r.stop(); err != nil {
+				t.Fatal(err)
+			}
+			r.reopen(r.path)
+		}
+		r.counted(t, 3, 0)
+	})
+}
+
+func TestDatabaseIsNew(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.settle()
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.reopen(filepath.Join(t.TempDir(), "new.db"))
+		r.stream.publish(ones(4)...)
+		r.start()
+		r.settle()
+		r.counted(t, 4, 1)
+		r.pass(time.Minute)
+		r.counted(t, 4, 1)
+	})
+}
+
+// A backup lacks what was folded after it was made.
+func TestDatabaseWasRestored(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		backup := filepath.Join(t.TempDir(), "backup.db")
+		r.stream.publish(ones(1, 2)...)
+		r.start()
+		r.settle()
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.backUp(backup)
+		r.stream.publish(ones(3, 4)...)
+		r.start()
+		r.settle()
+		r.counted(t, 4, 0)
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.reopen(backup)
+		r.start()
+		r.settle()
+		r.counted(t, 4, 1)
+	})
+}
+
+// The ack floor passes what belongs to other partitions, which says nothing
+// about the database.
+func TestOtherPartitionsRunAhead(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for seq := range uint64(5) {
+			r.stream.publish(on(1, batch(seq+1))) // whose writer is away
+			r.stream.publish(ones(seq + 1)...)
+			r.stream.publish(on(1, batch(seq+100)))
+		}
+		for range 2 {
+			r.start()
+			r.pass(time.Minute)
+			if err := r.stop(); err != nil {
+				t.Fatal(err)
+			}
+			r.reopen(r.path)
+		}
+		r.store.wantValues(t, map[string]int64{"k": 5})
+		if r.seen.rewound > 0 {
+			t.Errorf("rewound %d times", r.seen.rewound)
+		}
+		if held := r.stream.holds(); len(held) != 2*5 {
+			t.Errorf("the stream holds %v, want the 10 of partition 1", held)
+		}
+	})
+}
+
+// What comes again after a start does not take the position back to where it
+// once was.
+func TestAgainAfterAStart(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.start()
+		r.stream.loseAcks = true
+		r.stream.publish(ones(1)...)
+		r.settle()
+		r.stream.loseAcks = false
+		r.stream.publish(ones(2, 3)...)
+		r.settle()
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.reopen(r.path)
+		r.start() // and gets 1
+		r.pass(time.Minute)
+		r.counted(t, 3, 0)
+	})
+}

@@ -1,0 +1,66 @@
+package writer
+
+import (
+	"testing"
+	"time"
+)
+
+func TestGearWindow(t *testing.T) {
+	const (
+		ms        = time.Millisecond
+		freshness = 100 * ms
+	)
+	now := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name  string
+		took  time.Duration // the last transaction
+		ended time.Duration // ago
+		old   time.Duration // the oldest increment
+		want  time.Duration
+	}{
+		{"idle: 12 ms after a transaction of 1 ms there is nothing to wait for", 1 * ms, 12 * ms, 0, 0},
+		{"idle for an hour", 1 * ms, time.Hour, 0, 0},
+		{"busy: the rest of 12 times what it took", 1 * ms, 0, 0, 12 * ms},
+		{"busy: 3 of 12 ms have passed", 1 * ms, 3 * ms, 0, 9 * ms},
+		{"very busy: what the freshness leaves, 100 - 20 ms", 20 * ms, 0, 0, 80 * ms},
+		{"very busy: 50 ms of that have passed", 20 * ms, 0, 50 * ms, 30 * ms},
+		{"late: the oldest has waited long enough", 20 * ms, 0, 80 * ms, 0},
+		{"very late: no time to lose", 20 * ms, 0, time.Hour, 0},
+		{"too busy: a transaction takes longer than the freshness", 150 * ms, 0, 0, 0},
+		{"a clock ahead of ours: the freshness at most", 20 * ms, 0, -time.Hour, freshness},
+	} {
+		g := gear{freshness: freshness, took: tt.took, at: now.Add(-tt.ended), oldest: now.Add(-tt.old)}
+		if got := g.window(now); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	first := gear{freshness: freshness, oldest: now}
+	if got := first.window(now); got != 0 {
+		t.Errorf("the first of all: got %v, want 0", got)
+	}
+	impatient := gear{took: ms, at: now, oldest: now}
+	if got := impatient.window(now); got != 0 {
+		t.Errorf("no freshness: got %v, want 0", got)
+	}
+}
+
+// A slow transaction is remembered, and less so with each that is faster.
+func TestGearRemembersWhatTransactionsTook(t *testing.T) {
+	var g gear
+	for _, tt := range []struct{ took, want time.Duration }{
+		{100, 100},
+		{20, (3*100 + 20) / 4},
+		{20, (3*80 + 20) / 4},
+		{200, 200},
+	} {
+		g.deltas, g.oldest, g.urgent = 5, time.Now(), true
+		now := time.Now()
+		g.folded(tt.took, now)
+		if g.took != tt.want || !g.at.Equal(now) {
+			t.Errorf("after one of %d: got %d, want %d", tt.took, g.took, tt.want)
+		}
+		if g.deltas != 0 || !g.oldest.IsZero() || g.urgent {
+			t.Errorf("it still gathers %+v", g)
+		}
+	}
+}

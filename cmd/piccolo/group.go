@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"sync"
 	"time"
 
@@ -37,18 +38,23 @@ func newGroup(log *slog.Logger) *group {
 	return g
 }
 
-// signals adds an actor that ends at the first of the signals. The second one
-// finds no handler and kills the process.
+// signals adds an actor that ends at the first of the signals, which are caught
+// from now on. The second finds nobody and kills the process.
 func (g *group) signals(signals ...os.Signal) {
-	execute, interrupt := run.SignalHandler(context.Background(), signals...)
-	g.actors.Add(func() error {
-		err := execute()
-		var signal *run.SignalError
-		if errors.As(err, &signal) {
-			g.log.Info("stopping", "signal", signal.Signal.String())
-		}
-		return err
-	}, interrupt)
+	caught, interrupted := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(caught, signals...)
+	g.actors.Add(
+		func() error {
+			defer signal.Stop(caught)
+			select {
+			case s := <-caught:
+				g.log.Info("stopping", "signal", s.String())
+			case <-interrupted:
+			}
+			return nil
+		},
+		func(error) { close(interrupted) },
+	)
 }
 
 // add adds an actor.

@@ -28,7 +28,7 @@ func newLogger(w io.Writer, format, level string) *slog.Logger {
 		return slog.New(newJournalHandler(w, least))
 	default:
 		plain := file == nil || !term.IsTerminal(int(file.Fd())) || os.Getenv("NO_COLOR") != ""
-		return slog.New(tint.NewHandler(w, &tint.Options{
+		return slog.New(tint.NewTextHandler(w, &tint.Options{
 			Level: least, TimeFormat: time.DateOnly + " " + time.TimeOnly + ".000", NoColor: plain,
 		}))
 	}

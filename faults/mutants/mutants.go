@@ -99,8 +99,8 @@ var mutants = []mutant{
 	{
 		name: "quarantine-keeps", breaks: "a value is exact whenever its true total fits",
 		file:  "sqlite/fold.go",
-		old:   "	if !total.IsInt64() {",
-		new:   "	if !total.IsInt64() || len(held) > 0 {",
+		old:   "	case total.IsInt64():",
+		new:   "	case total.IsInt64() && len(held) == 0:",
 		tests: store,
 	},
 	{
@@ -197,8 +197,8 @@ var mutants = []mutant{
 	{
 		name: "last-flush-skipped", breaks: "a stop stores what was counted in memory",
 		file:  "actors/ingress/flusher.go",
-		old:   "			case <-stop:\n				if p.empty() {\n					return left\n				}",
-		new:   "			case <-stop:\n				return left",
+		old:   "		p := f.head\n",
+		new:   "		select {\n		case <-stop:\n			return left\n		default:\n		}\n		p := f.head\n",
 		tests: ingress,
 	},
 }

@@ -56,7 +56,7 @@ func TestDiskFull(t *testing.T) {
 			t.Parallel()
 			s := newService(t, "--retain=1h", "--ack-timeout=1s", "--stop-timeout=5s")
 			b := newBook()
-			d := mount(t, under(s), "3m")
+			d := mount(t, under(s), "2m")
 			s.start()
 			l := s.loadKeys(b, 6, bulky, "stored", "applied")
 			if code := s.wait(); code != 1 {

@@ -59,10 +59,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	}
 	defer unlock()
 
-	if c.DB == "" {
-		c.DB = filepath.Join(c.Data, "numbers.db")
-	}
-	store, err := sqlite.Open(ctx, c.DB)
+	store, err := sqlite.Open(ctx, c.dbPath(c.dataFlags))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/alecthomas/units"
@@ -14,6 +15,8 @@ import (
 
 // Flags that commands share, a struct for each concern. The names are those of
 // the contract; each is PICCOLO_… in the environment and a key of the YAML file.
+// A path has a default, if an empty one, or kong takes "" for the working
+// directory.
 
 type dataFlags struct {
 	Data string `help:"Directory that holds numbers.db, jetstream/ and spool/." default:"./piccolo-data" type:"path" placeholder:"DIR"`
@@ -56,9 +59,9 @@ func (f *ingressFlags) Validate() error {
 
 // accessFlags say who may use the API, and how they get there.
 type accessFlags struct {
-	Tokens  string `help:"File of bearer tokens that the API asks for, with lines like: increment,read TOKEN. SIGHUP reads it again." type:"path" placeholder:"FILE"`
-	TLSCert string `name:"tls-cert" help:"File with the API's TLS certificate, in PEM. SIGHUP reads it again." type:"path" placeholder:"FILE"`
-	TLSKey  string `name:"tls-key" help:"File with its key, in PEM." type:"path" placeholder:"FILE"`
+	Tokens  string `help:"File of bearer tokens that the API asks for, with lines like: increment,read TOKEN. SIGHUP reads it again." type:"path" default:"" placeholder:"FILE"`
+	TLSCert string `name:"tls-cert" help:"File with the API's TLS certificate, in PEM. SIGHUP reads it again." type:"path" default:"" placeholder:"FILE"`
+	TLSKey  string `name:"tls-key" help:"File with its key, in PEM." type:"path" default:"" placeholder:"FILE"`
 }
 
 func (f *accessFlags) Validate() error {
@@ -72,9 +75,16 @@ func (f *accessFlags) Validate() error {
 }
 
 type writerFlags struct {
-	DB        string        `name:"db" help:"The database (default: numbers.db in the data directory)." type:"path" placeholder:"PATH"`
+	DB        string        `name:"db" help:"The database (default: numbers.db in the data directory)." type:"path" default:"" placeholder:"PATH"`
 	Freshness time.Duration `help:"How old an increment may be when it is committed: the time the writer has to fold batches together under load." default:"35ms" placeholder:"D"`
 	Retain    time.Duration `help:"How long committed batches stay in the stream for replay; 0 trims them within a second." default:"0s" placeholder:"D"`
+}
+
+func (f *writerFlags) dbPath(data dataFlags) string {
+	if f.DB == "" {
+		return filepath.Join(data.Data, "numbers.db")
+	}
+	return f.DB
 }
 
 func (f *writerFlags) Validate() error {
@@ -91,10 +101,10 @@ type streamFlags struct {
 
 type natsFlags struct {
 	NATS      string `name:"nats" help:"Where NATS is; several addresses of a cluster are separated by commas." env:"PICCOLO_NATS,NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`
-	NATSCreds string `name:"nats-creds" help:"File with the user's NATS credentials." type:"path" placeholder:"FILE"`
-	NATSCA    string `name:"nats-ca" help:"File with the certificate that signed the server's." type:"path" placeholder:"FILE"`
-	NATSCert  string `name:"nats-cert" help:"File with this client's TLS certificate." type:"path" placeholder:"FILE"`
-	NATSKey   string `name:"nats-key" help:"File with its key." type:"path" placeholder:"FILE"`
+	NATSCreds string `name:"nats-creds" help:"File with the user's NATS credentials." type:"path" default:"" placeholder:"FILE"`
+	NATSCA    string `name:"nats-ca" help:"File with the certificate that signed the server's." type:"path" default:"" placeholder:"FILE"`
+	NATSCert  string `name:"nats-cert" help:"File with this client's TLS certificate." type:"path" default:"" placeholder:"FILE"`
+	NATSKey   string `name:"nats-key" help:"File with its key." type:"path" default:"" placeholder:"FILE"`
 }
 
 func (f *natsFlags) connect(role string, log *slog.Logger) (*bus.Bus, error) {

@@ -29,6 +29,7 @@ type cli struct {
 	Ingress  ingressCmd  `cmd:"" help:"Run the HTTP door alone, against a NATS server."`
 	Writer   writerCmd   `cmd:"" help:"Run the writer alone, against a NATS server."`
 	Stream   streamCmd   `cmd:"" help:"Look after the stream."`
+	Settings configCmd   `cmd:"" name:"config" help:"Look at the settings."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 

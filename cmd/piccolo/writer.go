@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,10 +34,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 		return err
 	}
 	defer unlock()
-	if c.DB == "" {
-		c.DB = filepath.Join(c.Data, "numbers.db")
-	}
-	store, err := sqlite.Open(ctx, c.DB)
+	store, err := sqlite.Open(ctx, c.dbPath(c.dataFlags))
 	if err != nil {
 		return err
 	}

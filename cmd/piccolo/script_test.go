@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/piccolo-counter/piccolo/bus"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"piccolo": main})
+}
+
+// The command line, as whoever types it sees it: a script for each subject.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":  exits,
+			"listen": listen,
+			"lock":   lock,
+			"nats":   startNATS,
+		},
+	})
+}
+
+// exits CODE PROGRAM ARG… runs a program and checks its exit code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("%q: exit code %d, want %d", args[1:], got, want)
+	}
+}
+
+// listen NAME takes a port, and puts its address into the environment.
+func listen(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	ts.Setenv(args[0], l.Addr().String())
+}
+
+// lock DIR takes a data directory, as another process.
+func lock(ts *testscript.TestScript, _ bool, args []string) {
+	unlock, err := lockDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(unlock)
+}
+
+// nats NAME runs a NATS server, and puts its URL into the environment.
+func startNATS(ts *testscript.TestScript, _ bool, args []string) {
+	server, err := bus.StartServer(bus.ServerOptions{
+		Dir: filepath.Join(ts.Getenv("WORK"), ".nats"), Listen: "127.0.0.1:0", MaxBytes: 1 << 20, Log: slog.New(slog.DiscardHandler),
+	})
+	ts.Check(err)
+	ts.Defer(server.Shutdown)
+	ts.Setenv(args[0], server.URL())
+}

@@ -17,11 +17,15 @@ type config map[string]any
 
 // loadYAML reads a configuration file.
 func loadYAML(r io.Reader) (kong.Resolver, error) {
-	c := config{}
-	if err := yaml.NewDecoder(r).Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+	settings := map[string]any{}
+	dec := yaml.NewDecoder(r)
+	if err := dec.Decode(&settings); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("configuration file: %w", err)
 	}
-	return c, nil
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("configuration file: it holds more than one document")
+	}
+	return config(settings), nil
 }
 
 // Validate refuses a key that is no flag's name: a setting that was mistyped

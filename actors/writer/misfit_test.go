@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/piccolo-counter/piccolo"
 )
 
 // Stream and database can get out of step: a disk flips a bit, a stream is
@@ -76,6 +78,29 @@ func TestStreamMadeAnewBeforeTheStart(t *testing.T) {
 		r.counted(t, 6, 1)
 		r.pass(time.Minute)
 		r.counted(t, 6, 1)
+	})
+}
+
+// A message of the stream before may still be on its way. It counts, and it
+// does not take the position back to where it came from.
+func TestLateFromTheStreamBefore(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.stream.publish(ones(1)...)
+		r.start()
+		r.settle()
+		before := r.stream.consumers[0].current
+		r.stream.remove()
+		r.stream.create(time.Now())
+		r.stream.publish(ones(2)...)
+		r.pass(3 * time.Second)
+		r.counted(t, 2, 1)
+
+		late := message{streamSeq: 9, data: piccolo.AppendBatch(nil, ones(3)[0])}
+		before.deliver(piccolo.Delivery{
+			StreamSeq: late.streamSeq, Created: aDay, Stored: time.Now(), Data: late.data, Acker: &acker{r.stream, aDay, late},
+		})
+		r.pass(time.Minute)
+		r.counted(t, 3, 1)
 	})
 }
 

@@ -141,6 +141,18 @@ func (s *stream) rollBack(last uint64) {
 	s.held = slices.DeleteFunc(s.held, func(m message) bool { return m.streamSeq > last })
 }
 
+// vanish deletes the stream without a word to those who are subscribed.
+func (s *stream) vanish() {
+	s.mu.Lock()
+	for _, c := range s.consumers {
+		if c.current != nil {
+			c.current.failed = func(error) {}
+		}
+	}
+	s.mu.Unlock()
+	s.remove()
+}
+
 // remove deletes the stream, and create makes it anew.
 func (s *stream) remove() {
 	s.mu.Lock()

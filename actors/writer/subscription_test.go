@@ -91,6 +91,20 @@ func TestStreamIsMadeByTheOperator(t *testing.T) {
 	})
 }
 
+// A subscription to a stream that is gone may say nothing for ever.
+func TestStreamVanishes(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.start()
+		r.settle()
+		r.stream.vanish()
+		r.pass(time.Minute)
+		r.stream.create(time.Now())
+		r.stream.publish(ones(1)...)
+		r.pass(3 * time.Second)
+		r.counted(t, 1, 0)
+	})
+}
+
 // A state that cannot be read may mean that the stream is gone.
 func TestStateCannotBeRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {

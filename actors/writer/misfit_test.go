@@ -1,6 +1,7 @@
 package writer_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -213,4 +214,45 @@ func TestAgainAfterAStart(t *testing.T) {
 		r.pass(time.Minute)
 		r.counted(t, 3, 0)
 	})
+}
+
+// A stream that cannot be read again now is tried again; a database that fails
+// ends the writer, wherever that shows.
+func TestReadingAgainInTrouble(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.settle()
+		r.stream.rollBack(1)
+		r.stream.refuse("Rewind", errors.New("timeout"))
+		r.pass(time.Minute)
+		r.stream.allow("Rewind")
+		r.stream.publish(ones(4)...)
+		r.store.outcomes = []outcome{{err: piccolo.ErrNoRoom}} // passes
+		r.pass(time.Minute)
+		r.counted(t, 4, 1)
+	})
+	for _, running := range []bool{false, true} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.stream.publish(ones(1, 2, 3)...)
+			r.start()
+			r.settle()
+			r.stream.rollBack(1)
+			if !running {
+				r.stream.fail(0, errGone)
+			}
+			r.store.outcomes = []outcome{{err: piccolo.ErrFenced}}
+			r.pass(2 * time.Second)
+			select {
+			case err := <-r.ended:
+				if !errors.Is(err, piccolo.ErrFenced) {
+					t.Errorf("Execute returned %v, want %v", err, piccolo.ErrFenced)
+				}
+				r.writer = nil
+			default:
+				t.Error("the writer goes on without its database")
+			}
+		})
+	}
 }

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -95,18 +96,37 @@ func sameTime(a, b time.Time) bool { return a.UnixMicro() == b.UnixMicro() }
 func (w *Writer) repair(ctx context.Context, p *partition, s piccolo.StreamState, reason string) error {
 	w.Log.Error("stream and database do not fit, reading again all that the stream holds",
 		"partition", p.number, "reason", reason, "held", s.Messages)
-	w.Observer.Rewound()
 	w.unsubscribe(p)
 	if err := w.Stream.Rewind(ctx, p.number); err != nil {
 		return err
 	}
+	w.Observer.Rewound()
 	p.position = piccolo.Position{Created: s.Created}
 	p.trimmed, p.floors = 0, nil
 	_, err := w.Store.Commit(ctx, &piccolo.Fold{Positions: map[int]piccolo.Position{p.number: p.position}})
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, piccolo.ErrNoRoom), errors.Is(err, piccolo.ErrLocked):
+		w.Log.Warn("the position is written with the next commit", "partition", p.number, "error", err)
+	case err != nil:
+		return databaseError{err}
 	}
 	return w.attach(p)
+}
+
+// databaseError ends the writer. An error of the stream is waited out.
+type databaseError struct{ error }
+
+func (e databaseError) Unwrap() error { return e.error }
+
+// waitOut leaves a partition to be subscribed to later after an error of the
+// stream, and returns any other.
+func (w *Writer) waitOut(p *partition, err error) error {
+	if err == nil || errors.As(err, new(databaseError)) {
+		return err
+	}
+	w.Log.Error("cannot subscribe, trying again", "partition", p.number, "error", err)
+	w.unsubscribe(p)
+	return nil
 }
 
 func (w *Writer) unsubscribe(p *partition) {
@@ -154,11 +174,7 @@ func (w *Writer) tendOne(p *partition) error {
 				return nil
 			}
 		}
-		if err := w.attach(p); err != nil {
-			w.Log.Error("cannot subscribe, trying again", "partition", p.number, "error", err)
-			w.unsubscribe(p)
-		}
-		return nil
+		return w.waitOut(p, w.attach(p))
 	}
 	state, err := w.Stream.State(ctx, p.number)
 	if err != nil {
@@ -167,7 +183,7 @@ func (w *Writer) tendOne(p *partition) error {
 		return nil
 	}
 	if reason := w.misfit(ctx, p, state); reason != "" {
-		return w.repair(ctx, p, state, reason)
+		return w.waitOut(p, w.repair(ctx, p, state, reason))
 	}
 	if w.lost(ctx, p, state) {
 		return nil
@@ -219,6 +235,7 @@ func (w *Writer) lost(ctx context.Context, p *partition, s piccolo.StreamState) 
 		w.Log.Error("the stream cannot be read again, trying again", "partition", p.number, "error", err)
 		return true
 	}
+	w.Observer.Rewound()
 	p.gap.rewound, p.gap.since = true, now
 	return true // tend subscribes again
 }

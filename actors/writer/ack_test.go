@@ -44,7 +44,7 @@ func (r *rig) announced() (seqs []uint64) {
 func TestCommitThatFailsAcksNothing(t *testing.T) {
 	broken := errors.New("disk I/O error")
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.store.outcomes = []outcome{{err: broken}}
+		r.store.ends(outcome{err: broken})
 		r.stream.publish(ones(1, 2, 3)...)
 		r.start()
 		r.settle()
@@ -66,7 +66,7 @@ func TestCommitThatFailsAcksNothing(t *testing.T) {
 func TestCommitOfUnknownOutcome(t *testing.T) {
 	for _, happened := range []bool{false, true} {
 		inBubble(t, func(t *testing.T, r *rig) {
-			r.store.outcomes = []outcome{{piccolo.ErrUnknown, happened}}
+			r.store.ends(outcome{piccolo.ErrUnknown, happened})
 			r.stream.publish(ones(1, 2, 3)...)
 			r.start()
 			r.settle()

@@ -106,7 +106,7 @@ func TestAnswerThatDoesNotCome(t *testing.T) {
 func TestAnswerTellsItsFreshness(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.stream.publish(ones(1, 2, 3)...)
-		r.store.outcomes = []outcome{{err: piccolo.ErrNoRoom}, {err: piccolo.ErrNoRoom}, {err: piccolo.ErrNoRoom}}
+		r.store.ends(outcome{err: piccolo.ErrNoRoom}, outcome{err: piccolo.ErrNoRoom}, outcome{err: piccolo.ErrNoRoom})
 		r.start()
 		r.pass(250 * time.Millisecond)
 		a, err := r.writer.Answer(t.Context(), piccolo.Query{Key: "k"})

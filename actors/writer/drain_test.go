@@ -88,7 +88,7 @@ func TestStopFails(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.start()
 		r.settle()
-		r.store.outcomes = []outcome{{err: broken}}
+		r.store.ends(outcome{err: broken})
 		r.stream.publish(ones(1)...)
 		if err := r.stop(); !errors.Is(err, broken) {
 			t.Errorf("Execute returned %v, want %v", err, broken)

@@ -229,7 +229,7 @@ func TestReadingAgainInTrouble(t *testing.T) {
 		r.pass(time.Minute)
 		r.stream.allow("Rewind")
 		r.stream.publish(ones(4)...)
-		r.store.outcomes = []outcome{{err: piccolo.ErrNoRoom}} // passes
+		r.store.ends(outcome{err: piccolo.ErrNoRoom}) // passes
 		r.pass(time.Minute)
 		r.counted(t, 4, 1)
 	})
@@ -242,7 +242,7 @@ func TestReadingAgainInTrouble(t *testing.T) {
 			if !running {
 				r.stream.fail(0, errGone)
 			}
-			r.store.outcomes = []outcome{{err: piccolo.ErrFenced}}
+			r.store.ends(outcome{err: piccolo.ErrFenced})
 			r.pass(2 * time.Second)
 			select {
 			case err := <-r.ended:

@@ -136,7 +136,8 @@ func (r *rig) live(l life) {
 	r.stream.order = func(seqs []uint64) {
 		random.Shuffle(len(seqs), func(i, j int) { seqs[i], seqs[j] = seqs[j], seqs[i] })
 	}
-	r.stream.loseAcks, r.store.outcomes = l.loseAcks, l.commits
+	r.stream.loseAcks = l.loseAcks
+	r.store.ends(l.commits...)
 	r.DrainTimeout = time.Second // wasted where acks are lost
 	r.stream.publish(l.published[:len(l.published)/2]...)
 	r.open()

@@ -13,7 +13,7 @@ import (
 func TestTroubleThatPasses(t *testing.T) {
 	for _, trouble := range []error{piccolo.ErrNoRoom, piccolo.ErrLocked} {
 		inBubble(t, func(t *testing.T, r *rig) {
-			r.store.outcomes = []outcome{{err: trouble}, {err: trouble}, {err: trouble}}
+			r.store.ends(outcome{err: trouble}, outcome{err: trouble}, outcome{err: trouble})
 			r.stream.publish(ones(1, 2, 3)...)
 			r.start()
 			r.settle()
@@ -37,7 +37,7 @@ func TestTroubleThatPasses(t *testing.T) {
 // database kept.
 func TestTroubleThatLeftTheCommit(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.store.outcomes = []outcome{{err: piccolo.ErrNoRoom, happened: true}}
+		r.store.ends(outcome{err: piccolo.ErrNoRoom, happened: true})
 		r.stream.publish(ones(1, 2, 3)...)
 		r.start()
 		r.pass(time.Second)
@@ -52,7 +52,7 @@ func TestTroubleThatLeftTheCommit(t *testing.T) {
 func TestStopInTrouble(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		for range 100 {
-			r.store.outcomes = append(r.store.outcomes, outcome{err: piccolo.ErrNoRoom})
+			r.store.ends(outcome{err: piccolo.ErrNoRoom})
 		}
 		r.stream.publish(ones(1, 2)...)
 		r.start()

@@ -48,6 +48,13 @@ func openStore(t rapid.TB, path string) *store {
 	return s
 }
 
+// ends says how the next commits end, after those it was told of.
+func (s *store) ends(outcomes ...outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outcomes = append(s.outcomes, outcomes...)
+}
+
 // Commit implements writer.Store.
 func (s *store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded, error) {
 	s.mu.Lock()

@@ -15,7 +15,7 @@ func TestWALIsBounded(t *testing.T) {
 		limit   = sqlite.WALPages << 10
 		size    = 2 << 20 // of a commit, which is mostly one rejected message
 		slack   = size / 8
-		commits = 40 // five times the limit
+		commits = 24 // three times the limit
 	)
 	fold := &piccolo.Fold{Rejected: []piccolo.Rejected{{Reason: "no batch", Data: make([]byte, size)}}}
 	var largest int64
@@ -34,5 +34,5 @@ func TestWALIsBounded(t *testing.T) {
 	if largest < limit {
 		t.Errorf("the WAL grew to %d bytes, too little to test its limit of %d", largest, limit)
 	}
-	db.want(t, "SELECT count(*) FROM rejected", "40")
+	db.want(t, "SELECT count(*) FROM rejected", "24")
 }

@@ -57,6 +57,7 @@ func TestReadersSeeWholeCommits(t *testing.T) {
 	defer cancel()
 	const commits = 100
 	failed := make(chan error, 1)
+	read := make(chan struct{}) // every ten commits the writer waits until somebody reads
 	go func() {
 		ledger := new(piccolo.Ledger)
 		for seq := range uint64(commits) {
@@ -68,6 +69,9 @@ func TestReadersSeeWholeCommits(t *testing.T) {
 				return
 			}
 			draft.Commit()
+			if seq%10 == 9 {
+				read <- struct{}{}
+			}
 		}
 		failed <- nil
 	}()
@@ -79,6 +83,7 @@ func TestReadersSeeWholeCommits(t *testing.T) {
 				t.Fatal(err)
 			}
 			done = true
+		case <-read:
 		default:
 		}
 		row := db.text(t, "SELECT (SELECT coalesce(sum(value), 0) FROM numbers), (SELECT coalesce(sum(sum), 0) FROM ledger)")
@@ -89,7 +94,7 @@ func TestReadersSeeWholeCommits(t *testing.T) {
 			t.Errorf("numbers and ledger differ: %s", row)
 		}
 	}
-	if len(seen) < 3 {
+	if len(seen) < commits/10/2 {
 		t.Errorf("a reader saw %d states of %d", len(seen), commits)
 	}
 	wantValue(t, store, "a", 3*commits)

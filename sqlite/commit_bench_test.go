@@ -79,13 +79,18 @@ type bare struct{ db *sql.DB }
 
 func openBare(b *testing.B, path string) bare {
 	b.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=page_size(1024)&_pragma=journal_mode(wal)"+
+	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=page_size(1024)"+
 		"&_pragma=synchronous(full)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-65536)&_pragma=journal_size_limit(67108864)")
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = db.Close() })
 	db.SetMaxOpenConns(1)
+	// The driver sets pragmas in the order of their names; this one fixes the
+	// size of the pages.
+	if _, err := db.ExecContext(b.Context(), "PRAGMA journal_mode = wal"); err != nil {
+		b.Fatal(err)
+	}
 	_, err = db.ExecContext(b.Context(), "CREATE TABLE numbers (key TEXT PRIMARY KEY, value INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID")
 	if err != nil {
 		b.Fatal(err)

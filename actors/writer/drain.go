@@ -40,8 +40,7 @@ func (w *Writer) drained(ctx context.Context) bool {
 		}
 		state, err := w.Stream.State(ctx, p.number)
 		if err != nil {
-			w.Log.Warn("the stream's state cannot be read", "partition", p.number, "error", err)
-			continue
+			return false // it may be back within the time
 		}
 		if p.until == 0 {
 			p.until = state.LastSeq

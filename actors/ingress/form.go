@@ -117,10 +117,10 @@ func (p *pair) increment(maxKey int) (value int64, problem *problem) {
 	if !p.hasValue {
 		return 0, bad("value", "is missing")
 	}
+	if len(bytes.TrimSpace(p.key)) == 0 {
+		return 0, bad("key", "is blank")
+	}
 	if err := piccolo.CheckKey(p.key, maxKey); err != nil {
-		if len(p.key) == 0 {
-			return 0, bad("key", "is blank")
-		}
 		return 0, bad("key", "%v: %s", err, quote(p.key))
 	}
 	return parseValue(p.value)

@@ -26,8 +26,13 @@ func (in *Ingress) number(ctx *fasthttp.RequestCtx, path, query []byte) {
 	}
 	partition := piccolo.Partition(piccolo.Hash(key), len(in.reducers))
 	q := piccolo.Query{Key: string(key)}
-	args := ctx.QueryArgs()
-	if after := args.Peek("after"); after != nil {
+	for name := range ctx.QueryArgs().All() {
+		if string(name) != "after" {
+			in.fail(ctx, newProblem(400, "parameter %s is unknown: want after", quote(name)))
+			return
+		}
+	}
+	if after := ctx.QueryArgs().Peek("after"); after != nil {
 		receipt, err := piccolo.ParseReceipt(string(after))
 		if err != nil {
 			in.fail(ctx, bad("after", "is not a receipt: %s", quote(after)))

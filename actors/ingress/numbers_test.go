@@ -86,6 +86,7 @@ func TestNumberIsRefused(t *testing.T) {
 		{"key not UTF-8", "a%FF", "key", `not valid UTF-8: "a\xff"`},
 		{"key with NUL", "a%00", "key", `NUL byte: "a\x00"`},
 		{"no receipt", "foo?after=yesterday", "after", `not a receipt: "yesterday"`},
+		{"mistyped parameter", "foo?aftr=p.0.1", "", `parameter "aftr" is unknown`},
 		{"blank receipt", "foo?after=", "after", `not a receipt: ""`},
 		{"receipt without seq", "foo?after=p.0", "after", `not a receipt: "p.0"`},
 		{"receipt with seq 0", "foo?after=p.0.0", "after", `not a receipt: "p.0.0"`},

@@ -26,6 +26,8 @@ func TestIncrementRefuses(t *testing.T) {
 		{"no key in the query", inQuery("value=10"), 400, "key", "key is missing"},
 		{"no key in JSON", inJSON(`{"value":10}`), 400, "key", "key is missing"},
 		{"blank key", inForm("key=&value=10"), 400, "key", "key is blank"},
+		{"key of blanks", inForm("key=+%09&value=10"), 400, "key", "key is blank"},
+		{"key of unicode's blanks", inForm("key=%E2%80%83&value=10"), 400, "key", "key is blank"},
 		{"key without =", inForm("key&value=10"), 400, "key", "key is blank"},
 		{"blank key in JSON", inJSON(`{"key":"","value":10}`), 400, "key", "key is blank"},
 		{"no value", inForm("key=foo"), 400, "value", "value is missing"},

@@ -34,7 +34,7 @@ func (w *Writer) drain() error {
 // drained says whether what the stream held when draining began is folded,
 // and trims it if so.
 func (w *Writer) drained(ctx context.Context) bool {
-	for _, p := range w.partition {
+	for _, p := range w.owned {
 		if p.stop == nil {
 			continue // no stream, nothing to wait for
 		}

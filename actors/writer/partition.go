@@ -142,7 +142,7 @@ func (w *Writer) unsubscribe(p *partition) {
 }
 
 func (w *Writer) detach() {
-	for _, p := range w.partition {
+	for _, p := range w.owned {
 		w.unsubscribe(p)
 	}
 }
@@ -150,7 +150,7 @@ func (w *Writer) detach() {
 // tend looks after the partitions once a second: it subscribes again where a
 // subscription ended, notices a stream that lost something, and trims.
 func (w *Writer) tend() error {
-	for _, p := range w.partition {
+	for _, p := range w.owned {
 		if err := w.tendOne(p); err != nil {
 			return err
 		}

@@ -87,6 +87,7 @@ type Writer struct {
 	urge      chan struct{} // holds a token when a read waits for a commit
 	urged     atomic.Int32  // how many do
 	partition map[int]*partition
+	owned     []*partition // in the order of Partitions, so that a run can be repeated
 	gear      gear
 	unfolded  []*delivered // fetched, not yet committed
 
@@ -136,7 +137,7 @@ func Open(ctx context.Context, c Config) (*Writer, error) {
 		w.cancel()
 		return nil, err
 	}
-	for _, p := range w.partition {
+	for _, p := range w.owned {
 		if err := w.attach(p); err != nil {
 			w.Close()
 			return nil, err
@@ -169,6 +170,7 @@ func (w *Writer) load(ctx context.Context) error {
 		if p == nil {
 			p = &partition{number: n, failed: make(chan error, 1)}
 			w.partition[n] = p
+			w.owned = append(w.owned, p)
 		}
 		p.position = positions[n]
 	}

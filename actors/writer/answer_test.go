@@ -80,6 +80,26 @@ func TestAnswerHurriesTheFold(t *testing.T) {
 	})
 }
 
+// Once it is answered it makes the writer hurry no more.
+func TestAnswerHurriesOneFold(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Freshness = time.Second
+		r.store.takes = 50 * time.Millisecond
+		r.start()
+		answered := r.answer(t.Context(), piccolo.Query{Key: "k", After: "p.0.1"})
+		r.settle()
+		r.stream.publish(ones(1)...)
+		if err := <-answered; err != nil {
+			t.Error(err)
+		}
+		r.stream.publish(ones(2)...)
+		r.pass(r.store.takes)
+		if n := len(r.store.commits); n != 1 {
+			t.Errorf("%d commits, want the second batch to be waited with", n)
+		}
+	})
+}
+
 func TestAnswerThatDoesNotCome(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.start()

@@ -239,6 +239,10 @@ func (w *Writer) take(d piccolo.Delivery) {
 
 // gather takes more messages, for as long as the gear has it.
 func (w *Writer) gather() {
+	select {
+	case <-w.urge: // left by a read that has been answered, or is seen in urged
+	default:
+	}
 	timer := time.NewTimer(w.gear.window(time.Now()))
 	defer timer.Stop()
 	for len(w.unfolded) < maxFoldBatches && w.gear.deltas < maxFoldDeltas && !w.gear.urgent && w.urged.Load() == 0 {

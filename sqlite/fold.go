@@ -16,6 +16,11 @@ import (
 // error it is of no further use, and where that is piccolo.ErrUnknown, the
 // commit may have happened.
 func (s *Store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return piccolo.Folded{}, errors.New("the database is closed")
+	}
 	tx := transaction{store: s, stmts: &s.stmts}
 	err := s.conn.Raw(func(any) error { return tx.run(fold) })
 	if err != nil {

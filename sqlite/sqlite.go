@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -29,6 +30,9 @@ type Store struct {
 	write *sql.DB // one connection, which holds the epoch
 	read  *Reader
 	tidy  *sql.DB // one connection, for checkpoints off the commit path
+
+	mu     sync.Mutex // held by a commit
+	closed bool
 
 	conn  *sql.Conn
 	stmts statements
@@ -117,7 +121,13 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 
 // Close releases the database. The last connection to close moves what stands
 // in the WAL into the database file.
+//
+// A commit on its way is waited for, and none can follow: a stop that ran out of
+// time closes while the writer works.
 func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	s.wal.wait()
 	var errs []error
 	if s.conn != nil {

@@ -82,7 +82,7 @@ func (g *group) run(limit time.Duration) error {
 	select {
 	case <-done:
 	case <-time.After(limit):
-		return fmt.Errorf("stopping took longer than %s: what was acknowledged is safe, the next start goes on from there", limit)
+		return fmt.Errorf("stopping took longer than %s: what is stored is safe, the next start goes on from there", limit)
 	}
 	g.log.Info("stopped")
 	return errors.Join(g.failed...)

@@ -194,16 +194,18 @@ func (s *service) scrape(name string) (float64, error) {
 	return 0, fmt.Errorf("there is no metric %s", name)
 }
 
-// quiet waits until everything that the stream and the spool held is in the
-// database. Nothing may be sent meanwhile.
+// quiet waits until everything that was counted, in memory, in the stream or in
+// the spool, is in the database. Nothing may be sent meanwhile.
 func (s *service) quiet() {
 	s.t.Helper()
 	s.until("the backlog is 0", func() bool {
 		if s.now.gone() {
 			s.t.Fatalf("the service exited: %v", s.now.err)
 		}
-		backlog, err := s.scrape("piccolo_backlog_messages")
-		return err == nil && backlog == 0 && len(s.spooled()) == 0
+		accepted, err1 := s.scrape("piccolo_accepted_increments_total")
+		published, err2 := s.scrape("piccolo_published_increments_total")
+		backlog, err3 := s.scrape("piccolo_backlog_messages")
+		return errors.Join(err1, err2, err3) == nil && published >= accepted && backlog == 0 && len(s.spooled()) == 0
 	})
 }
 

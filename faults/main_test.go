@@ -16,6 +16,8 @@ var (
 	source string // all of its code
 )
 
+var buildFlags = []string{"-tags", "crashpoints"}
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -33,7 +35,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "piccolo")
-	build := exec.Command("go", "build", "-tags", "crashpoints", "-o", binary, "../cmd/piccolo")
+	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", binary, "../cmd/piccolo")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the service: %v\n%s", err, out)
 		return 1

@@ -47,6 +47,9 @@ func newService(t testing.TB, args ...string) *service {
 	s.database = filepath.Join(s.data, "numbers.db")
 	t.Cleanup(func() {
 		s.kill()
+		if s.logged("WARNING: DATA RACE") {
+			t.Error("the race detector found something")
+		}
 		if t.Failed() {
 			s.showLogs()
 		}

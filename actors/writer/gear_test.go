@@ -29,7 +29,7 @@ func TestGearWindow(t *testing.T) {
 		{"too busy: a transaction takes longer than the freshness", 150 * ms, 0, 0, 0},
 		{"a clock ahead of ours: the freshness at most", 20 * ms, 0, -time.Hour, freshness},
 	} {
-		g := gear{freshness: freshness, took: tt.took, at: now.Add(-tt.ended), oldest: now.Add(-tt.old)}
+		g := gear{freshness: freshness, took: tt.took, at: now.Add(-tt.ended), rest: 12 * tt.took, oldest: now.Add(-tt.old)}
 		if got := g.window(now); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
@@ -38,7 +38,7 @@ func TestGearWindow(t *testing.T) {
 	if got := first.window(now); got != 0 {
 		t.Errorf("the first of all: got %v, want 0", got)
 	}
-	impatient := gear{took: ms, at: now, oldest: now}
+	impatient := gear{took: ms, at: now, rest: 12 * ms, oldest: now}
 	if got := impatient.window(now); got != 0 {
 		t.Errorf("no freshness: got %v, want 0", got)
 	}
@@ -61,6 +61,30 @@ func TestGearRemembersWhatTransactionsTook(t *testing.T) {
 		}
 		if g.deltas != 0 || !g.oldest.IsZero() || g.urgent {
 			t.Errorf("it still gathers %+v", g)
+		}
+	}
+}
+
+// The rest after a transaction grows with what was in it: a lone batch of few
+// deltas leaves the writer ready for the next nearly at once.
+func TestGearRestsByTheLoad(t *testing.T) {
+	const took = 8 * time.Millisecond
+	for _, tt := range []struct {
+		batches, deltas int
+		want            time.Duration
+	}{
+		{0, 0, 0},
+		{1, 1, 2*took + took/8},
+		{1, 16, 2*took + 2*took},
+		{3, 3, 6*took + 3*took/8},
+		{1, 80, 12 * took},
+		{6, 6, 12 * took},
+		{100, 100_000, 12 * took},
+	} {
+		g := gear{batches: tt.batches, deltas: tt.deltas}
+		g.folded(took, time.Now())
+		if g.rest != tt.want || g.batches != 0 {
+			t.Errorf("after %d batches of %d deltas: got %v, want %v", tt.batches, tt.deltas, g.rest, tt.want)
 		}
 	}
 }

@@ -225,6 +225,7 @@ func (w *Writer) take(d piccolo.Delivery) {
 	if m.bad != nil {
 		return
 	}
+	w.gear.batches++
 	w.gear.deltas += len(m.batch.Deltas)
 	for i := range m.batch.Deltas {
 		w.gear.urgent = w.gear.urgent || m.batch.Deltas[i].WantTotal

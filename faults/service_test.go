@@ -35,6 +35,8 @@ type service struct {
 
 	api, admin, nats string // addresses, the same for every process
 
+	around *service // an ingress alone, around this one's NATS server
+
 	wrap []string // a program and its arguments to run the service under
 	now  *process // the last one started
 	runs []*process
@@ -64,10 +66,14 @@ func (s *service) spool() string     { return filepath.Join(s.data, "spool") }
 func (s *service) launch(env ...string) *process {
 	s.t.Helper()
 	s.kill()
-	args := append([]string{
-		binary, "all-in-one", "--data", s.data, "--db", s.database, "--listen", s.api, "--admin", s.admin, "--nats-listen", s.nats,
-	}, s.args...)
-	args = append(slices.Clone(s.wrap), args...)
+	args := append(slices.Clone(s.wrap), binary)
+	if s.around == nil {
+		args = append(args, "all-in-one", "--db", s.database, "--nats-listen", s.nats)
+	} else {
+		args = append(args, "ingress", "--nats", "nats://"+s.around.nats)
+	}
+	args = append(args, "--data", s.data, "--listen", s.api, "--admin", s.admin)
+	args = append(args, s.args...)
 	p := &process{cmd: exec.Command(args[0], args[1:]...), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.Env = append(os.Environ(), env...)

@@ -127,6 +127,35 @@ func TestStreamDeleted(t *testing.T) {
 	b.check(t, s.contents())
 }
 
+// Somebody deletes the stream while the writer is behind. What the writer had
+// fetched counts, the rest is gone with the stream; nothing counts twice, and
+// the service goes on.
+func TestStreamDeletedWithBacklog(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	b := newBook()
+	s.start()
+	s.busy(b, 50)
+	_, js := s.connect()
+	unlock := s.lock()
+	l := s.load(b, 2, "memory")
+	l.await(s, counted, 500)
+	l.stop()
+	if err := js.DeleteStream(t.Context(), "PICCOLO"); err != nil {
+		t.Fatal(err)
+	}
+	b.crashed() // as good as
+	unlock()
+	l = s.load(b, 4, "stored", "applied")
+	l.await(s, counted, 100)
+	l.stop()
+	s.quiet()
+	s.stop()
+	db := s.contents()
+	db.gaps = nil // there may well be some
+	b.check(t, db)
+}
+
 // Somebody deletes the writer's consumer under load: nothing is lost, and the
 // service goes on.
 func TestConsumerDeleted(t *testing.T) {

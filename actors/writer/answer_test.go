@@ -70,6 +70,7 @@ func TestAnswerHurriesTheFold(t *testing.T) {
 		r.stream.publish(ones(1, 2)...)
 		r.pass(2 * 50 * time.Millisecond)
 		r.stream.publish(ones(3)...)
+		r.settle()
 		start := time.Now()
 		if err := <-r.answer(t.Context(), piccolo.Query{Key: "k", After: "p.0.3"}); err != nil {
 			t.Error(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,7 +170,8 @@ func (r *rig) wantOnce(t rapid.TB, published []*piccolo.Batch) {
 		}
 	}
 	r.store.wantValues(t, want)
-	if got := r.store.account("p"); !reflect.DeepEqual(got, all) {
+	// By what they say: a set that has become empty is not the one that was.
+	if got := r.store.account("p"); fmt.Sprint(got) != fmt.Sprint(all) {
 		t.Errorf("the account is %+v, want %+v", got, all)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/actors/writer"
 )
 
 // Stream and database can get out of step: a disk flips a bit, a stream is
@@ -255,4 +256,27 @@ func TestReadingAgainInTrouble(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What cannot be told is not taken to fit: it could be trimmed then.
+func TestNobodyCanTell(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.settle()
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.reopen(filepath.Join(t.TempDir(), "new.db"))
+		r.Retain = 0
+		r.stream.refuse("Next", errGone)
+		if w, err := writer.Open(t.Context(), r.Config); !errors.Is(err, errGone) {
+			t.Fatalf("got %v, error %v, want %v", w, err, errGone)
+		}
+		r.stream.allow("Next")
+		r.start()
+		r.settle()
+		r.counted(t, 3, 1)
+	})
 }

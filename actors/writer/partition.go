@@ -58,34 +58,35 @@ func (w *Writer) attach(p *partition) error {
 	if err != nil {
 		return err
 	}
-	if reason := w.misfit(ctx, p, state); reason != "" {
+	reason, err := w.misfit(ctx, p, state)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot tell whether stream and database fit: %w", err)
+	case reason != "":
 		return w.repair(ctx, p, state, reason)
 	}
 	return nil
 }
 
 // misfit says how the stream is not the one that the position is in, or "".
-func (w *Writer) misfit(ctx context.Context, p *partition, s piccolo.StreamState) string {
+func (w *Writer) misfit(ctx context.Context, p *partition, s piccolo.StreamState) (reason string, err error) {
 	switch {
 	case !p.position.Created.IsZero() && !sameTime(s.Created, p.position.Created):
 		return fmt.Sprintf("the stream was created at %s, the one before at %s",
-			s.Created.Format(time.RFC3339), p.position.Created.Format(time.RFC3339))
+			s.Created.Format(time.RFC3339), p.position.Created.Format(time.RFC3339)), nil
 	case s.LastSeq < p.position.StreamSeq:
-		return fmt.Sprintf("the stream ends at %d, and %d has been folded", s.LastSeq, p.position.StreamSeq)
+		return fmt.Sprintf("the stream ends at %d, and %d has been folded", s.LastSeq, p.position.StreamSeq), nil
 	case s.FirstSeq <= s.AckFloor && p.position.StreamSeq < s.AckFloor:
 		// The ack floor passes messages of other partitions too, so that only
 		// a message of this one proves anything.
 		acked, err := w.Stream.Next(ctx, p.number, p.position.StreamSeq+1)
-		if err != nil {
-			w.Log.Warn("cannot tell whether stream and database fit", "partition", p.number, "error", err)
-		}
-		if acked == 0 || acked > s.AckFloor {
-			return ""
+		if err != nil || acked == 0 || acked > s.AckFloor {
+			return "", err
 		}
 		return fmt.Sprintf("the database is new or was restored: %d has been acked, and only up to %d is in it",
-			acked, p.position.StreamSeq)
+			acked, p.position.StreamSeq), nil
 	}
-	return ""
+	return "", nil
 }
 
 // sameTime compares to the microsecond, which is what the database keeps.
@@ -182,7 +183,12 @@ func (w *Writer) tendOne(p *partition) error {
 		w.unsubscribe(p) // and see next time whether it can be had again
 		return nil
 	}
-	if reason := w.misfit(ctx, p, state); reason != "" {
+	reason, err := w.misfit(ctx, p, state)
+	switch {
+	case err != nil:
+		w.Log.Warn("cannot tell whether stream and database fit", "partition", p.number, "error", err)
+		return nil // and nothing is trimmed
+	case reason != "":
 		return w.waitOut(p, w.repair(ctx, p, state, reason))
 	}
 	if w.lost(ctx, p, state) {

@@ -280,3 +280,50 @@ func TestNobodyCanTell(t *testing.T) {
 		r.counted(t, 3, 1)
 	})
 }
+
+// A stream that was found to have been rolled back is read again, even if it
+// has grown by the time that this can be done.
+func TestRolledBackAndGrown(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.settle()
+		r.stream.rollBack(1)
+		r.stream.refuse("Rewind", errGone)
+		r.pass(2 * time.Second)
+		r.stream.publish(ones(4, 5)...) // StreamSeqs 2 and 3, which have been acked
+		r.stream.allow("Rewind")
+		r.pass(2 * time.Second)
+		r.counted(t, 5, 1)
+	})
+}
+
+// A stream can be rolled back beyond what is in the database, and a consumer
+// have been there.
+func TestRolledBackBehindThePosition(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.Retain = time.Hour
+			r.stream.publish(ones(1)...)
+			r.stream.publish(on(1, batch(1)), on(1, batch(2))) // whose writer is away
+			r.start()
+			r.pass(time.Second)
+			if !running {
+				if err := r.stop(); err != nil {
+					t.Fatal(err)
+				}
+				r.reopen(r.path)
+			}
+			r.stream.skip(0, 2, 3)
+			r.stream.rollBack(1)
+			if !running {
+				r.start()
+			}
+			r.pass(time.Second)
+			r.stream.publish(ones(2)...) // StreamSeq 2
+			r.settle()
+			r.counted(t, 2, 1)
+		})
+	}
+}

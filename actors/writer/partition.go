@@ -14,8 +14,10 @@ import (
 type partition struct {
 	number   int
 	position piccolo.Position
-	stop     func()     // ends the subscription; nil while there is none
-	failed   chan error // holds why the subscription ended by itself
+	stop     func()              // ends the subscription; nil while there is none
+	failed   chan error          // holds why the subscription ended by itself
+	seen     piccolo.StreamState // the last that fitted
+	misfit   string              // why the last did not, until that is repaired
 
 	trimmed uint64  // up to where
 	floors  []floor // reached, and still to be retained
@@ -65,17 +67,42 @@ func (w *Writer) attach(p *partition) error {
 	case reason != "":
 		return w.repair(ctx, p, state, reason)
 	}
+	p.saw(state)
 	return nil
 }
 
-// misfit says how the stream is not the one that the position is in, or "".
+// saw keeps what the stream was like when it fitted. One that never held
+// anything is as good as another.
+func (p *partition) saw(s piccolo.StreamState) {
+	if s.LastSeq > 0 {
+		p.seen = s
+	}
+}
+
+// misfit says how the stream is not the one that the position is in, or "". What
+// it has found it finds until that is repaired: the stream grows on, and may
+// come to look as if it fitted.
 func (w *Writer) misfit(ctx context.Context, p *partition, s piccolo.StreamState) (reason string, err error) {
+	if p.misfit == "" {
+		p.misfit, err = w.compare(ctx, p, s)
+	}
+	return p.misfit, err
+}
+
+func (w *Writer) compare(ctx context.Context, p *partition, s piccolo.StreamState) (reason string, err error) {
+	for _, before := range []time.Time{p.position.Created, p.seen.Created} {
+		if !before.IsZero() && !sameTime(s.Created, before) {
+			return fmt.Sprintf("the stream was created at %s, the one before at %s",
+				s.Created.Format(time.RFC3339), before.Format(time.RFC3339)), nil
+		}
+	}
 	switch {
-	case !p.position.Created.IsZero() && !sameTime(s.Created, p.position.Created):
-		return fmt.Sprintf("the stream was created at %s, the one before at %s",
-			s.Created.Format(time.RFC3339), p.position.Created.Format(time.RFC3339)), nil
 	case s.LastSeq < p.position.StreamSeq:
 		return fmt.Sprintf("the stream ends at %d, and %d has been folded", s.LastSeq, p.position.StreamSeq), nil
+	case s.LastSeq < p.seen.LastSeq:
+		return fmt.Sprintf("the stream ends at %d, and went up to %d", s.LastSeq, p.seen.LastSeq), nil
+	case s.LastSeq < s.AckFloor:
+		return fmt.Sprintf("the stream ends at %d, and %d has been acked", s.LastSeq, s.AckFloor), nil
 	case s.FirstSeq <= s.AckFloor && p.position.StreamSeq < s.AckFloor:
 		// The ack floor passes messages of other partitions too, so that only
 		// a message of this one proves anything.
@@ -111,6 +138,7 @@ func (w *Writer) repair(ctx context.Context, p *partition, s piccolo.StreamState
 	case err != nil:
 		return databaseError{err}
 	}
+	p.seen, p.misfit = s, ""
 	return w.attach(p)
 }
 
@@ -191,6 +219,7 @@ func (w *Writer) tendOne(p *partition) error {
 	case reason != "":
 		return w.waitOut(p, w.repair(ctx, p, state, reason))
 	}
+	p.saw(state)
 	if w.lost(ctx, p, state) {
 		return nil
 	}

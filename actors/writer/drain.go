@@ -48,7 +48,11 @@ func (w *Writer) drained(ctx context.Context) bool {
 		if state.AckFloor < p.until && (state.Pending > 0 || state.AckPending > 0) {
 			return false
 		}
-		if w.Retain == 0 && w.ledger.Missing(p.number) <= p.gap.lost {
+		reason, err := w.misfit(ctx, p, state)
+		switch {
+		case err != nil || reason != "":
+			w.Log.Warn("not trimmed, the next start looks into it", "partition", p.number, "reason", reason, "error", err)
+		case w.Retain == 0 && w.ledger.Missing(p.number) <= p.gap.lost:
 			w.trim(ctx, p, state.AckFloor)
 		}
 	}

@@ -112,3 +112,23 @@ func TestStopWithoutAStream(t *testing.T) {
 		}
 	})
 }
+
+// A stop does not trim a stream that was rolled back: its numbers stand for
+// other batches now.
+func TestStopAfterARollBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.settle()
+		r.stream.rollBack(1)
+		r.stream.fail(0, errGone)
+		r.stream.publish(ones(4)...) // StreamSeq 2, which has been acked
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.reopen(r.path)
+		r.start()
+		r.settle()
+		r.counted(t, 4, 1)
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
@@ -280,6 +281,8 @@ func (w *Writer) lost(ctx context.Context, p *partition, s piccolo.StreamState) 
 // after the commit.
 func (w *Writer) trim(ctx context.Context, p *partition, ackFloor uint64) {
 	now := time.Now()
+	// Floors above are of a stream, or a consumer, that there is no longer.
+	p.floors = slices.DeleteFunc(p.floors, func(f floor) bool { return f.seq > ackFloor })
 	if n := len(p.floors); n == 0 || p.floors[n-1].seq < ackFloor {
 		p.floors = append(p.floors, floor{ackFloor, now})
 	}

@@ -125,6 +125,15 @@ func (s *stream) skip(partition int, streamSeqs ...uint64) {
 	c.fresh = false
 }
 
+// forget has the consumer forget acks, and not deliver again for now.
+func (s *stream) forget(partition int, streamSeqs ...uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seq := range streamSeqs {
+		delete(s.consumer(partition).acked, seq)
+	}
+}
+
 // lose removes messages that nobody has read.
 func (s *stream) lose(streamSeqs ...uint64) {
 	s.mu.Lock()

@@ -109,3 +109,19 @@ func TestTrimFails(t *testing.T) {
 		}
 	})
 }
+
+// A server forgets acks, and its ack floor falls behind what is to be trimmed
+// by now.
+func TestTrimStopsAtTheAckFloorOfToday(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = 10 * time.Second
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.pass(2 * time.Second)
+		r.stream.forget(0, 2)
+		r.pass(time.Minute)
+		if held := r.stream.holds(); !slices.Equal(held, []uint64{2, 3}) {
+			t.Errorf("the stream holds %v, want 2 and 3", held)
+		}
+	})
+}

@@ -103,3 +103,22 @@ func TestReadingAgainFails(t *testing.T) {
 		}
 	})
 }
+
+// However long it takes to read the stream again, nothing in it is lost.
+func TestNothingIsLostBeforeAllIsRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.stream.publish(ones(1, 2, 3)...)
+		r.stream.order = func(seqs []uint64) { copy(seqs, []uint64{1, 3}); seqs[2] = 0 } // 2 comes later
+		r.start()
+		r.pass(5 * time.Minute)
+		if len(r.seen.lost) > 0 || r.stream.rewinds != 1 {
+			t.Errorf("lost %v after %d rewinds, want none after 1", r.seen.lost, r.stream.rewinds)
+		}
+		r.stream.redeliver(0, 2)
+		r.pass(time.Minute)
+		r.store.wantValues(t, map[string]int64{"k": 3})
+		if held := r.stream.holds(); len(held) > 0 || len(r.seen.lost) > 0 {
+			t.Errorf("the stream holds %v, lost %v, want none", held, r.seen.lost)
+		}
+	})
+}

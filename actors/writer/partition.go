@@ -233,7 +233,8 @@ func (w *Writer) tendOne(p *partition) error {
 type gap struct {
 	lost    uint64    // of them, those that the stream does not hold either
 	since   time.Time // when there were first more than that
-	rewound bool      // the stream has been read again because of them
+	rewound uint64    // how many there were when the stream was read again because of them
+	until   uint64    // where it ended then
 }
 
 // patience is how long a batch may be missing before it is looked for: one
@@ -251,18 +252,22 @@ func (w *Writer) lost(ctx context.Context, p *partition, s piccolo.StreamState) 
 		return false
 	}
 	now := time.Now()
-	if p.gap.since.IsZero() {
-		p.gap.since = now
+	if p.gap.since.IsZero() || p.gap.rewound > 0 && missing > p.gap.rewound {
+		p.gap = gap{lost: p.gap.lost, since: now} // some are new
 	}
-	if quiet := s.Pending == 0 && s.AckPending == 0; !quiet && now.Sub(p.gap.since) < patience {
-		return true
-	}
-	if p.gap.rewound {
+	quiet := s.Pending == 0 && s.AckPending == 0
+	if p.gap.rewound > 0 {
+		if !quiet && s.AckFloor < p.gap.until {
+			return true // it has not all been read yet
+		}
 		w.Log.Error("batches are lost: others of the same producers came, these are not in the stream",
 			"partition", p.number, "batches", missing)
 		w.Observer.Lost(missing - p.gap.lost)
 		p.gap = gap{lost: missing}
 		return false
+	}
+	if !quiet && now.Sub(p.gap.since) < patience {
+		return true
 	}
 	w.Log.Warn("the ledger misses batches, reading again all that the stream holds",
 		"partition", p.number, "batches", missing)
@@ -272,7 +277,7 @@ func (w *Writer) lost(ctx context.Context, p *partition, s piccolo.StreamState) 
 		return true
 	}
 	w.Observer.Rewound()
-	p.gap.rewound, p.gap.since = true, now
+	p.gap.rewound, p.gap.until = missing, s.LastSeq
 	return true // tend subscribes again
 }
 

@@ -49,6 +49,27 @@ func TestStreamRolledBackBeforeTheStart(t *testing.T) {
 	})
 }
 
+// A server that finds the consumer beyond the end of the stream takes it back
+// too. That hides nothing: the position tells.
+func TestStreamRolledBackWithItsConsumer(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.stream.publish(ones(1, 2, 3, 4, 5)...)
+		r.start()
+		r.settle()
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.stream.rollBack(3)
+		r.stream.forget(0, 4, 5)
+		r.reopen(r.path)
+		r.start()
+		r.stream.publish(ones(6)...)
+		r.settle()
+		r.counted(t, 6, 1)
+	})
+}
+
 func TestStreamRolledBackWhileRunning(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.Retain = time.Hour

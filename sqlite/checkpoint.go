@@ -26,7 +26,7 @@ type checkpoints struct {
 }
 
 // walPages is how many pages of 1 KiB the WAL may hold before it is moved.
-const walPages = 16 << 10
+const walPages = 64 << 10
 
 func (c *checkpoints) committed(s *Store) {
 	written := s.pagesWritten()

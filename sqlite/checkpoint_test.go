@@ -13,7 +13,7 @@ func TestWALIsBounded(t *testing.T) {
 	store, db := openNew(t)
 	const (
 		limit   = sqlite.WALPages << 10
-		size    = 2 << 20 // of a commit, which is mostly one rejected message
+		size    = 8 << 20 // of a commit, which is mostly one rejected message
 		slack   = size / 8
 		commits = 24 // three times the limit
 	)

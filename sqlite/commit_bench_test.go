@@ -80,7 +80,7 @@ type bare struct{ db *sql.DB }
 func openBare(b *testing.B, path string) bare {
 	b.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=page_size(1024)"+
-		"&_pragma=synchronous(full)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-65536)&_pragma=journal_size_limit(67108864)")
+		"&_pragma=synchronous(full)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-65536)&_pragma=journal_size_limit(100663296)")
 	if err != nil {
 		b.Fatal(err)
 	}

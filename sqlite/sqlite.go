@@ -56,7 +56,7 @@ const (
 	pragmas = "_txlock=immediate" +
 		"&_pragma=busy_timeout(5000)" +
 		"&_pragma=synchronous(full)" +
-		"&_pragma=journal_size_limit(67108864)"
+		"&_pragma=journal_size_limit(100663296)"
 
 	writePragmas = pragmas +
 		"&_pragma=page_size(1024)" +

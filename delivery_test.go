@@ -33,7 +33,7 @@ func TestDeliveryDecode(t *testing.T) {
 		{
 			"JSON without a name, named by where it stands", true, []byte(`{"deltas":[{"key":"foo","value":10}]}`),
 			piccolo.Batch{
-				BatchID:    piccolo.BatchID{Producer: "nats-20240229T120000-17", Partition: 3, Seq: 1},
+				BatchID:    piccolo.BatchID{Producer: "nats-20240229T130000-000000999-17", Partition: 3, Seq: 1},
 				Increments: 1, Accepted: stored, Deltas: []piccolo.Delta{{Key: "foo", Value: 10}},
 			},
 		},
@@ -69,15 +69,17 @@ func TestDeliveryDecodeRefusesAnotherPartition(t *testing.T) {
 }
 
 // The name that a message without one gets is good for the ledger, and is
-// another in a stream that was made anew.
+// another where the number is given out again: the stream was rolled back, or
+// made anew.
 func TestDeliveryID(t *testing.T) {
-	d := piccolo.Delivery{Partition: 3, StreamSeq: 1<<64 - 1, Created: created}
+	d := piccolo.Delivery{Partition: 3, StreamSeq: 1<<64 - 1, Created: created, Stored: stored}
 	if err := piccolo.CheckProducer(d.ID().Producer); err != nil {
 		t.Error(err)
 	}
-	anew := d
-	anew.Created = created.Add(time.Second)
-	if anew.ID() == d.ID() {
-		t.Errorf("two streams name a batch %v", d.ID())
+	again, next := d, d
+	again.Stored = stored.Add(time.Nanosecond)
+	next.StreamSeq--
+	if again.ID() == d.ID() || next.ID() == d.ID() {
+		t.Errorf("two messages name a batch %v", d.ID())
 	}
 }

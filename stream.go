@@ -3,6 +3,7 @@ package piccolo
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,9 +19,12 @@ type Delivery struct {
 	Acker     interface{ Ack() error }
 }
 
-// ID names a batch that came without a name of its own, by where it stands.
+// ID names a batch that came without a name of its own, by when it was stored
+// and where. Its number alone would not do: after a roll back it is given out
+// again.
 func (d *Delivery) ID() BatchID {
-	producer := "nats-" + d.Created.UTC().Format("20060102T150405") + "-" + strconv.FormatUint(d.StreamSeq, 10)
+	stored := strings.Replace(d.Stored.UTC().Format("20060102T150405.000000000"), ".", "-", 1)
+	producer := "nats-" + stored + "-" + strconv.FormatUint(d.StreamSeq, 10)
 	return BatchID{Producer: producer, Partition: d.Partition, Seq: 1}
 }
 

@@ -90,7 +90,7 @@ func (s *store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded,
 
 // has says whether a message needs to be delivered no more.
 func (s *store) has(m message) bool {
-	d := piccolo.Delivery{Partition: m.partition, StreamSeq: m.streamSeq, Created: aDay, JSON: m.json, Data: m.data}
+	d := piccolo.Delivery{Partition: m.partition, StreamSeq: m.streamSeq, Created: aDay, Stored: m.stored, JSON: m.json, Data: m.data}
 	var b piccolo.Batch
 	if d.Decode(&b) == nil {
 		return s.folded(b.BatchID)

@@ -118,6 +118,10 @@ func (b *Bus) State(ctx context.Context, partition int) (piccolo.StreamState, er
 	}, nil
 }
 
+// codeConsumerCreate is JetStream's answer when it cannot make the files of a
+// consumer.
+const codeConsumerCreate jetstream.ErrorCode = 10012
+
 // Rewind has everything that the stream holds for a partition delivered again.
 // The ledger makes that safe.
 func (b *Bus) Rewind(ctx context.Context, partition int) error {
@@ -125,8 +129,19 @@ func (b *Bus) Rewind(ctx context.Context, partition int) error {
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
-	_, err = b.consumer(ctx, partition)
-	return err
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		_, err = b.consumer(ctx, partition)
+		if !isAPIError(err, codeConsumerCreate) || wait > time.Second {
+			return err
+		}
+		// The server may still be writing the state of the consumer that was
+		// deleted, into a directory that goes.
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // Next returns the StreamSeq of the first message of a partition at or after

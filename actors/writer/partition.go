@@ -39,6 +39,25 @@ type floor struct {
 func (w *Writer) attach(p *partition) error {
 	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
 	defer cancel()
+	if err := w.subscribe(ctx, p); err != nil {
+		return err
+	}
+	state, err := w.Stream.State(ctx, p.number)
+	if err != nil {
+		return err
+	}
+	reason, err := w.misfit(ctx, p, state)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot tell whether stream and database fit: %w", err)
+	case reason != "":
+		return w.repair(ctx, p, state, reason)
+	}
+	p.saw(state)
+	return nil
+}
+
+func (w *Writer) subscribe(ctx context.Context, p *partition) error {
 	deliver := func(d piccolo.Delivery) {
 		select {
 		case w.in <- d:
@@ -57,18 +76,6 @@ func (w *Writer) attach(p *partition) error {
 	}
 	p.stop = stop
 	w.subscribed.Add(1)
-	state, err := w.Stream.State(ctx, p.number)
-	if err != nil {
-		return err
-	}
-	reason, err := w.misfit(ctx, p, state)
-	switch {
-	case err != nil:
-		return fmt.Errorf("cannot tell whether stream and database fit: %w", err)
-	case reason != "":
-		return w.repair(ctx, p, state, reason)
-	}
-	p.saw(state)
 	return nil
 }
 
@@ -140,7 +147,7 @@ func (w *Writer) repair(ctx context.Context, p *partition, s piccolo.StreamState
 		return databaseError{err}
 	}
 	p.seen, p.misfit = s, ""
-	return w.attach(p)
+	return w.subscribe(ctx, p) // whether they fit now is looked at in a second
 }
 
 // databaseError ends the writer. An error of the stream is waited out.

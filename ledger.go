@@ -77,6 +77,29 @@ func (l *Ledger) Missing(partition int) (n uint64) {
 	return n
 }
 
+// MissingBelow counts as Missing does, but only what is below heads, which are
+// seqs of producers that Heads returned.
+func (l *Ledger) MissingBelow(partition int, heads map[string]uint64) (n uint64) {
+	for producer, head := range heads {
+		if a := l.accounts[Origin{producer, partition}]; a != nil {
+			n += a.Seqs.MissingBelow(head)
+		}
+	}
+	return n
+}
+
+// Heads returns the largest seq that has been folded of each producer of a
+// partition. What is missing below one of them later is missing now.
+func (l *Ledger) Heads(partition int) map[string]uint64 {
+	heads := make(map[string]uint64)
+	for o, a := range l.accounts {
+		if o.Partition == partition {
+			heads[o.Producer] = a.Seqs.Max()
+		}
+	}
+	return heads
+}
+
 // Draft starts a step of the ledger that can be thrown away.
 func (l *Ledger) Draft() *Draft {
 	return &Draft{ledger: l, accounts: make(map[Origin]*Account)}
@@ -191,9 +214,15 @@ func (s *SeqSet) Add(seq uint64) bool {
 }
 
 // Missing counts the seqs below Max that are not members.
-func (s *SeqSet) Missing() (n uint64) {
+func (s *SeqSet) Missing() uint64 { return s.MissingBelow(s.Max()) }
+
+// MissingBelow counts the seqs below a member that are no members.
+func (s *SeqSet) MissingBelow(member uint64) (n uint64) {
 	last := s.watermark
 	for _, r := range s.above {
+		if r.from > member {
+			break
+		}
 		n += r.from - last - 1
 		last = r.to
 	}

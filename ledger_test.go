@@ -2,6 +2,7 @@ package piccolo_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -123,6 +124,24 @@ func TestLedgerMissing(t *testing.T) {
 		if got := ledger.Missing(partition); got != want {
 			t.Errorf("partition %d: got %d, want %d", partition, got, want)
 		}
+	}
+
+	// What is missing later is told from what is missing now.
+	heads := ledger.Heads(0)
+	if want := map[string]uint64{"p": 4, "q": 3, "r": 1}; !maps.Equal(heads, want) {
+		t.Errorf("got heads %v, want %v", heads, want)
+	}
+	draft = ledger.Draft()
+	draft.Fold(&piccolo.Batch{BatchID: piccolo.BatchID{Producer: "p", Seq: 3}})  // 2 is left of those
+	draft.Fold(&piccolo.Batch{BatchID: piccolo.BatchID{Producer: "p", Seq: 9}})  // 5 to 8 are new
+	draft.Fold(&piccolo.Batch{BatchID: piccolo.BatchID{Producer: "q", Seq: 1}})  // as 2 is of q
+	draft.Fold(&piccolo.Batch{BatchID: piccolo.BatchID{Producer: "s", Seq: 10}}) // 1 to 9 are new
+	draft.Commit()
+	if got, want := ledger.MissingBelow(0, heads), uint64(1+1); got != want {
+		t.Errorf("got %d, want %d of the %d that are missing", got, want, ledger.Missing(0))
+	}
+	if got := ledger.MissingBelow(0, nil); got > 0 {
+		t.Errorf("got %d, want none below nothing", got)
 	}
 }
 

@@ -52,7 +52,7 @@ func (w *Writer) drained(ctx context.Context) bool {
 		switch {
 		case err != nil || reason != "":
 			w.Log.Warn("not trimmed, the next start looks into it", "partition", p.number, "reason", reason, "error", err)
-		case w.Retain == 0 && w.ledger.Missing(p.number) <= p.gap.lost:
+		case w.Retain == 0 && w.missing(p) == 0:
 			w.trim(ctx, p, state.AckFloor)
 		}
 	}

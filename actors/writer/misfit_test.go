@@ -1,6 +1,7 @@
 package writer_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -347,4 +348,34 @@ func TestRolledBackBehindThePosition(t *testing.T) {
 			r.counted(t, 2, 1)
 		})
 	}
+}
+
+// endless is a stream that ends before what has been acked, whatever is done.
+type endless struct{ *stream }
+
+func (s endless) State(ctx context.Context, partition int) (piccolo.StreamState, error) {
+	state, err := s.stream.State(ctx, partition)
+	state.LastSeq, state.AckFloor = 1, 3
+	return state, err
+}
+
+// What does not help is tried again, but not at once, over and over.
+func TestReadingAgainDoesNotHelp(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.settle()
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.reopen(r.path)
+		r.Stream = endless{r.stream}
+		r.start()
+		r.pass(10 * time.Second)
+		r.counted(t, 3, r.stream.rewinds)
+		if n := r.stream.rewinds; n < 2 || n > 11 {
+			t.Errorf("rewound %d times in 10 s", n)
+		}
+	})
 }

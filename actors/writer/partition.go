@@ -235,59 +235,6 @@ func (w *Writer) tendOne(p *partition) error {
 	return nil
 }
 
-// gap is what a ledger misses of a partition: batches below others that have
-// been folded.
-type gap struct {
-	lost    uint64    // of them, those that the stream does not hold either
-	since   time.Time // when there were first more than that
-	rewound uint64    // how many there were when the stream was read again because of them
-	until   uint64    // where it ended then
-}
-
-// patience is how long a batch may be missing before it is looked for: one
-// that another writer fetched and did not ack comes again after AckWait.
-const patience = 40 * time.Second
-
-// lost looks for batches that the ledger misses, and says whether there are
-// any that may still come, in which case nothing must be trimmed. A consumer
-// can skip what it never delivered, when the stream below it was rolled back
-// and grew again: reading all of the stream once more brings what is there.
-func (w *Writer) lost(ctx context.Context, p *partition, s piccolo.StreamState) bool {
-	missing := w.ledger.Missing(p.number)
-	if missing <= p.gap.lost {
-		p.gap = gap{lost: missing}
-		return false
-	}
-	now := time.Now()
-	if p.gap.since.IsZero() || p.gap.rewound > 0 && missing > p.gap.rewound {
-		p.gap = gap{lost: p.gap.lost, since: now} // some are new
-	}
-	quiet := s.Pending == 0 && s.AckPending == 0
-	if p.gap.rewound > 0 {
-		if !quiet && s.AckFloor < p.gap.until {
-			return true // it has not all been read yet
-		}
-		w.Log.Error("batches are lost: others of the same producers came, these are not in the stream",
-			"partition", p.number, "batches", missing)
-		w.Observer.Lost(missing - p.gap.lost)
-		p.gap = gap{lost: missing}
-		return false
-	}
-	if !quiet && now.Sub(p.gap.since) < patience {
-		return true
-	}
-	w.Log.Warn("the ledger misses batches, reading again all that the stream holds",
-		"partition", p.number, "batches", missing)
-	w.unsubscribe(p)
-	if err := w.Stream.Rewind(ctx, p.number); err != nil {
-		w.Log.Error("the stream cannot be read again, trying again", "partition", p.number, "error", err)
-		return true
-	}
-	w.Observer.Rewound()
-	p.gap.rewound, p.gap.until = missing, s.LastSeq
-	return true // tend subscribes again
-}
-
 // trim removes from the stream what has been committed, Retain ago. The ack
 // floor says up to where: it only passes what this writer acked, which it does
 // after the commit.

@@ -75,7 +75,7 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 			Pending:   meta.NumPending,
 			JSON:      msg.Headers().Get(contentType) == typeJSON,
 			Data:      msg.Data(),
-			Acker:     msg,
+			Acker:     acker{b, msg, b.nc.Stats().Reconnects},
 		})
 	},
 		jetstream.PullMaxBytes(fetchBytes),
@@ -93,6 +93,24 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
 	return cc.Stop, nil
+}
+
+// acker acks a message by its number, which is all that the server goes by.
+type acker struct {
+	bus        *Bus
+	msg        jetstream.Msg
+	reconnects uint64 // when it came
+}
+
+var errReconnected = errors.New("the connection was lost since the message came, which comes again")
+
+// Ack acks the message, unless the connection was lost since it came: if the
+// server lost messages when it started again, the number is another's now.
+func (a acker) Ack() error {
+	if a.bus.nc.Stats().Reconnects != a.reconnects {
+		return errReconnected
+	}
+	return a.msg.Ack()
 }
 
 // State reads the state of the stream and of a partition's consumer.

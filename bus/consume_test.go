@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,6 +147,46 @@ func TestSubscribeAgainDeliversWhatWasNotAcked(t *testing.T) {
 	deliveries, _ = r.subscribe(t, 0)
 	if got, want := seqs(t, next(t, deliveries, 4)), []uint64{3, 4, 5, 6}; !slices.Equal(got, want) {
 		t.Errorf("batches %v come again, want %v", got, want)
+	}
+}
+
+// A server that starts again may have lost messages, and given their numbers to
+// others: what came before is not acked after.
+func TestNoAckAfterTheConnectionWasLost(t *testing.T) {
+	t.Parallel()
+	o := bus.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", MaxBytes: 1 << 20, Log: quiet}
+	server, err := bus.StartServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bus.Connect(bus.Remote{URL: server.URL()}, "test", quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.Provision(soon(t), options); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{Bus: b}
+	r.publish(t, 0, 1, 1)
+	deliveries, _ := r.subscribe(t, 0)
+	before := next(t, deliveries, 1)[0]
+
+	o.Listen = strings.TrimPrefix(server.URL(), "nats://")
+	server.Shutdown()
+	until(t, "the loss shows", func() bool { return b.Check(t.Context()) != nil })
+	if server, err = bus.StartServer(o); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Shutdown()
+	until(t, "the connection stands again", func() bool { return b.Check(t.Context()) == nil })
+
+	if err := before.Acker.Ack(); err == nil {
+		t.Error("a message that came before the connection was lost is acked after")
+	}
+	r.publish(t, 0, 2, 2)
+	if err := next(t, deliveries, 1)[0].Acker.Ack(); err != nil {
+		t.Errorf("a message that came after is not acked: %v", err)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 // Exit codes of the contract.
 const (
 	exitFailed = 1
+	exitBroken = 2 // not ready, or an invariant is broken
 	exitUsage  = 80
 )
 
@@ -29,6 +30,8 @@ type cli struct {
 	Ingress  ingressCmd  `cmd:"" help:"Run the HTTP door alone, against a NATS server."`
 	Writer   writerCmd   `cmd:"" help:"Run the writer alone, against a NATS server."`
 	Stream   streamCmd   `cmd:"" help:"Look after the stream."`
+	Backlog  backlogCmd  `cmd:"" help:"Say how far the writers are behind the stream."`
+	Decode   decodeCmd   `cmd:"" help:"Read a message of the stream: nats stream view PICCOLO --translate \"piccolo decode\"."`
 	Settings configCmd   `cmd:"" name:"config" help:"Look at the settings."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
@@ -74,7 +77,7 @@ func command(args []string, stdout, stderr io.Writer) (code int) {
 		err = fmt.Errorf("%w: run one writer per database", err)
 	}
 	log.Error("piccolo failed", "error", err)
-	return exitFailed
+	return exitCode(err)
 }
 
 // formatHelp says of a flag what it does, its default, and its name in the

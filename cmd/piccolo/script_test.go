@@ -1,16 +1,22 @@
 package main
 
 import (
+	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
 )
 
@@ -25,10 +31,12 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"listen": listen,
-			"lock":   lock,
-			"nats":   startNATS,
+			"encode":  encode,
+			"exits":   exits,
+			"listen":  listen,
+			"lock":    lock,
+			"nats":    startNATS,
+			"publish": publish,
 		},
 	})
 }
@@ -73,4 +81,29 @@ func startNATS(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(server.Shutdown)
 	ts.Setenv(args[0], server.URL())
+}
+
+// publish URL SUBJECT JSON stores a batch by hand.
+func publish(ts *testscript.TestScript, _ bool, args []string) {
+	nc, err := nats.Connect(args[0])
+	ts.Check(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	_, err = js.PublishMsg(context.Background(), &nats.Msg{
+		Subject: args[1], Header: nats.Header{"Content-Type": {"application/json"}}, Data: []byte(args[2]),
+	})
+	ts.Check(err)
+}
+
+// encode JSON FILE [spool] writes a batch in its wire form, as a message or as a
+// file of the spool.
+func encode(ts *testscript.TestScript, _ bool, args []string) {
+	var b piccolo.Batch
+	ts.Check(piccolo.DecodeBatchJSON([]byte(ts.ReadFile(args[0])), piccolo.BatchID{}, &b))
+	data := piccolo.AppendBatch(nil, &b)
+	if len(args) > 2 {
+		data = binary.BigEndian.AppendUint64(data, piccolo.Hash(data))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o644))
 }

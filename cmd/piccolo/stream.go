@@ -11,6 +11,7 @@ import (
 
 type streamCmd struct {
 	Init streamInitCmd `cmd:"" help:"Make the stream that ingresses and writers meet in, or bring it to these settings."`
+	Info streamInfoCmd `cmd:"" help:"Show what the stream holds, how far each writer is, and how it departs from what it should be."`
 }
 
 type streamInitCmd struct {

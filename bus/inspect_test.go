@@ -1,0 +1,95 @@
+package bus_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/bus"
+)
+
+func TestInspect(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.publish(t, 1, 1, 5)
+	r.publish(t, 2, 1, 2)
+
+	acked := make(chan struct{}, 5)
+	stop, err := r.Subscribe(soon(t), 1, func(d piccolo.Delivery) {
+		if d.StreamSeq <= 3 {
+			if err := d.Acker.Ack(); err != nil {
+				t.Error(err)
+			}
+		}
+		acked <- struct{}{}
+	}, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for range 5 {
+		<-acked
+	}
+	var i *bus.Inspection
+	for i == nil || i.Consumers[1].AckFloor < 3 { // an ack is not answered
+		if i, err = r.Inspect(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if i.Name != "PICCOLO" || i.Partitions != 3 || i.Replicas != 1 || i.Version != "1.2.3" || i.Messages != 7 || i.Bytes == 0 ||
+		i.MaxBytes != options.MaxBytes || i.FirstSeq != 1 || i.LastSeq != 7 || i.Deleted != 0 || len(i.Departs) != 0 {
+		t.Errorf("%+v", i)
+	}
+	for partition, want := range []uint64{0, 2, 2} {
+		c := i.Consumers[partition]
+		if c.Backlog() != want || c.Exists != (partition == 1) || (c.Waiting > 0) != (partition == 1) {
+			t.Errorf("partition %d: %+v, want a backlog of %d", partition, c, want)
+		}
+	}
+	stored, err := r.Stored(soon(t), 1, 4)
+	if err != nil || time.Since(stored) > time.Minute || stored.IsZero() {
+		t.Errorf("stored at %s, %v", stored, err)
+	}
+	if stored, err = r.Stored(soon(t), 1, 6); err != nil || !stored.IsZero() {
+		t.Errorf("what is not there was stored at %s, %v", stored, err)
+	}
+}
+
+// A stream that was made or changed by hand is told apart, each setting for
+// itself, and stream init brings back what can be.
+func TestInspectFindsWhatDepartsFromTheContract(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		change func(*jetstream.StreamConfig)
+		says   string
+	}{
+		{func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "other") }, "subjects"},
+		{func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }, "discards old"},
+		{func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "after 1h"},
+		{func(c *jetstream.StreamConfig) { c.MaxMsgs = 10 }, "10 messages at most"},
+		{func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 10 }, "of a partition"},
+		{func(c *jetstream.StreamConfig) { c.MaxBytes = -1 }, "no bound"},
+		{func(c *jetstream.StreamConfig) { c.NoAck = true }, "acknowledges nothing"},
+		{func(c *jetstream.StreamConfig) { c.Duplicates = time.Second }, "duplicate window"},
+		{func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, "in memory"},
+		{func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, "workqueue"},
+		{func(c *jetstream.StreamConfig) { c.Metadata = nil }, "by hand"},
+	} {
+		r := start(t)
+		config := r.info(t).Config
+		c.change(&config)
+		if err := r.js.DeleteStream(soon(t), bus.Stream); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.js.CreateStream(soon(t), config); err != nil {
+			t.Fatalf("%s: %v", c.says, err)
+		}
+		i, err := r.Inspect(soon(t))
+		if err != nil || len(i.Departs) != 1 || !strings.Contains(i.Departs[0], c.says) {
+			t.Errorf("%s: %q, %v", c.says, i.Departs, err)
+		}
+	}
+}

@@ -86,17 +86,30 @@ type Batch struct {
 	BatchID
 	Increments uint64    // how many increments the deltas stand for
 	Accepted   time.Time // when the oldest of them was accepted
+	Onces      []Once    // stand before the deltas
 	Deltas     []Delta
 }
 
-// Sum is the sum of the deltas modulo 2^64, which is what the ledger keeps:
-// it stays exact as a check however far the true sum leaves int64.
+// Sum is the sum of the deltas that add, modulo 2^64, which is what the ledger
+// keeps: it stays exact as a check however far the true sum leaves int64. What
+// the onces come to, and the deltas that set, the fold decides.
 func (b *Batch) Sum() int64 {
 	var sum int64
 	for i := range b.Deltas {
-		sum += b.Deltas[i].Value
+		if d := &b.Deltas[i]; d.Op == OpAdd {
+			sum += d.Value
+		}
 	}
 	return sum
+}
+
+// Keys counts the deltas, those of onces too.
+func (b *Batch) Keys() int {
+	n := len(b.Deltas)
+	for i := range b.Onces {
+		n += len(b.Onces[i].Deltas)
+	}
+	return n
 }
 
 // Message is a batch ready to travel: sealed, encoded, immutable.

@@ -80,12 +80,22 @@ func TestBatchSum(t *testing.T) {
 		b := batches().Draw(t, "batch")
 		sum := new(big.Int)
 		for _, d := range b.Deltas {
-			sum.Add(sum, big.NewInt(d.Value))
+			if d.Op == piccolo.OpAdd {
+				sum.Add(sum, big.NewInt(d.Value))
+			}
 		}
 		if got, want := b.Sum(), wrapped(sum); got != want {
 			t.Fatalf("got %d, want %v modulo 2^64, which is %d", got, sum, want)
 		}
 	})
+}
+
+func TestBatchKeys(t *testing.T) {
+	deltas := make([]piccolo.Delta, 3)
+	b := piccolo.Batch{Onces: []piccolo.Once{{Deltas: deltas[:2]}, {Deltas: deltas[:1]}}, Deltas: deltas}
+	if got, want := b.Keys(), 2+1+3; got != want {
+		t.Errorf("got %d, want %d", got, want)
+	}
 }
 
 // wrapped is x modulo 2^64, as an int64.

@@ -18,19 +18,23 @@ const (
 	fieldIncrements = 4
 	fieldAccepted   = 5
 	fieldDelta      = 6
+	fieldOnce       = 7
 
 	fieldKey       = 1
 	fieldValue     = 2
 	fieldWantTotal = 3
+	fieldOp        = 4
 )
 
 // Every field number is below 16, so that a tag is one byte.
 const (
-	varint = byte(protowire.VarintType)
-	bytes  = byte(protowire.BytesType)
+	varint  = byte(protowire.VarintType)
+	bytes   = byte(protowire.BytesType)
+	fixed64 = byte(protowire.Fixed64Type)
 )
 
-// MaxHeaderSize bounds what a batch takes on the wire besides its deltas.
+// MaxHeaderSize bounds what a batch takes on the wire besides its deltas and
+// onces.
 const MaxHeaderSize = 128
 
 // MaxDeltaSize bounds what one delta takes on the wire, in bytes.
@@ -52,6 +56,12 @@ func AppendBatch(dst []byte, b *Batch) []byte {
 		dst = append(dst, fieldAccepted<<3|varint)
 		dst = protowire.AppendVarint(dst, uint64(us))
 	}
+	for i := range b.Onces {
+		o := &b.Onces[i]
+		dst = append(dst, fieldOnce<<3|bytes)
+		dst = protowire.AppendVarint(dst, uint64(o.size()))
+		dst = o.append(dst)
+	}
 	for i := range b.Deltas {
 		d := &b.Deltas[i]
 		dst = append(dst, fieldDelta<<3|bytes)
@@ -66,6 +76,9 @@ func (d *Delta) size() int {
 	if d.WantTotal {
 		n += 2
 	}
+	if d.Op != OpAdd {
+		n += 2
+	}
 	return n
 }
 
@@ -77,18 +90,21 @@ func (d *Delta) append(dst []byte) []byte {
 	if d.WantTotal {
 		dst = append(dst, fieldWantTotal<<3|varint, 1)
 	}
+	if d.Op != OpAdd {
+		dst = append(dst, fieldOp<<3|varint, byte(d.Op))
+	}
 	return dst
 }
 
 var errTruncated = errors.New("batch: cut short")
 
-// DecodeBatch reads the wire form of a batch into b, reusing b.Deltas, and
+// DecodeBatch reads the wire form of a batch into b, reusing its slices, and
 // checks it: producer, partition and seq are those of a batch, and every key
 // is one that may be counted. Unknown fields are skipped.
 //
 // The keys alias data, which must not change while they are in use.
 func DecodeBatch(data []byte, b *Batch) error {
-	*b = Batch{Deltas: b.Deltas[:0]}
+	*b = Batch{Onces: b.Onces[:0], Deltas: b.Deltas[:0]}
 	for len(data) > 0 {
 		num, typ, n := protowire.ConsumeTag(data)
 		if n < 0 {
@@ -107,6 +123,17 @@ func DecodeBatch(data []byte, b *Batch) error {
 				return fmt.Errorf("batch: delta %d: %w", len(b.Deltas), err)
 			}
 			b.Deltas = append(b.Deltas, d)
+		case num == fieldOnce && typ == protowire.BytesType:
+			raw, n := protowire.ConsumeBytes(data)
+			if n < 0 {
+				return errTruncated
+			}
+			data = data[n:]
+			o, err := decodeOnce(raw)
+			if err != nil {
+				return fmt.Errorf("batch: once %d: %w", len(b.Onces), err)
+			}
+			b.Onces = append(b.Onces, o)
 		case num == fieldProducer && typ == protowire.BytesType:
 			raw, n := protowire.ConsumeBytes(data)
 			if n < 0 {
@@ -185,16 +212,23 @@ func decodeDelta(data []byte) (d Delta, err error) {
 			}
 			data = data[n:]
 			d.Key = unsafe.String(unsafe.SliceData(raw), len(raw))
-		case (num == fieldValue || num == fieldWantTotal) && typ == protowire.VarintType:
+		case num >= fieldValue && num <= fieldOp && typ == protowire.VarintType:
 			v, n := protowire.ConsumeVarint(data)
 			if n < 0 {
 				return d, errTruncated
 			}
 			data = data[n:]
-			if num == fieldValue {
+			switch num {
+			case fieldValue:
 				d.Value = protowire.DecodeZigZag(v)
-			} else {
+			case fieldWantTotal:
 				d.WantTotal = v != 0
+			case fieldOp:
+				if v > uint64(OpRemove) {
+					// A newer program's. To skip it would be to add instead.
+					return d, fmt.Errorf("op %d is unknown", v)
+				}
+				d.Op = Op(v)
 			}
 		default:
 			n := protowire.ConsumeFieldValue(num, typ, data)
@@ -206,6 +240,9 @@ func decodeDelta(data []byte) (d Delta, err error) {
 	}
 	if err := CheckKey(d.Key, maxWireKey); err != nil {
 		return d, fmt.Errorf("key %w", err)
+	}
+	if d.Op == OpRemove && d.Value != 0 {
+		return d, fmt.Errorf("it removes its key and has the value %d", d.Value)
 	}
 	return d, nil
 }

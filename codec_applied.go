@@ -10,6 +10,7 @@ const (
 	fieldAppliedPartition = 1
 	fieldAppliedSeqs      = 2
 	fieldAppliedTotal     = 3
+	fieldAppliedConflict  = 4
 )
 
 // AppendApplied appends the wire form of a to dst. The producer stands in the
@@ -33,6 +34,10 @@ func AppendApplied(dst []byte, a *Applied) []byte {
 		dst = append(dst, fieldAppliedTotal<<3|bytes)
 		dst = protowire.AppendVarint(dst, uint64(d.size()))
 		dst = d.append(dst)
+	}
+	for i := range a.Conflicts {
+		dst = append(dst, fieldAppliedConflict<<3|bytes, claimSize)
+		dst = a.Conflicts[i].append(dst)
 	}
 	return dst
 }
@@ -82,6 +87,13 @@ func DecodeApplied(data []byte) (a Applied, err error) {
 				a.Totals = make(map[string]int64)
 			}
 			a.Totals[d.Key] = d.Value
+		case num == fieldAppliedConflict && typ == protowire.BytesType:
+			raw, _ := protowire.ConsumeBytes(value)
+			o, err := decodeOnce(raw) // a Claim is a Once of nothing
+			if err != nil {
+				return a, fmt.Errorf("applied: %w", err)
+			}
+			a.Conflicts = append(a.Conflicts, o.Claim)
 		}
 	}
 	return a, nil

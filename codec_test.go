@@ -53,10 +53,22 @@ func TestSizesAreBounded(t *testing.T) {
 		t.Errorf("the largest header takes %d bytes, MaxHeaderSize is %d", header, piccolo.MaxHeaderSize)
 	}
 	for _, key := range []int{1, 127, 128, 512, 1<<14 - 1, 1 << 14, 1 << 20} {
-		largest.Deltas = []piccolo.Delta{{Key: strings.Repeat("k", key), Value: math.MinInt64, WantTotal: true}}
+		largest.Deltas = []piccolo.Delta{{Key: strings.Repeat("k", key), Value: math.MinInt64, Op: piccolo.OpSet, WantTotal: true}}
 		size := len(piccolo.AppendBatch(nil, &largest)) - header
 		if limit := piccolo.MaxDeltaSize(key); size > limit {
 			t.Errorf("a delta with a key of %d bytes takes %d bytes, MaxDeltaSize is %d", key, size, limit)
+		}
+	}
+	largest.Deltas = nil
+	for _, n := range []int{0, 1, 1000, 100_000} {
+		once := piccolo.Once{Claim: piccolo.Claim{Payload: math.MaxUint64}, Increments: math.MaxUint64}
+		for range n {
+			once.Deltas = append(once.Deltas, piccolo.Delta{Key: "k", Value: math.MinInt64, WantTotal: true})
+		}
+		largest.Onces = []piccolo.Once{once}
+		size := len(piccolo.AppendBatch(nil, &largest)) - header
+		if limit := piccolo.MaxOnceSize(once.Deltas); size > limit {
+			t.Errorf("a once of %d deltas takes %d bytes, MaxOnceSize is %d", n, size, limit)
 		}
 	}
 }
@@ -67,6 +79,9 @@ func TestSizesAddUp(t *testing.T) {
 		limit := piccolo.MaxHeaderSize
 		for _, d := range b.Deltas {
 			limit += piccolo.MaxDeltaSize(len(d.Key))
+		}
+		for _, o := range b.Onces {
+			limit += piccolo.MaxOnceSize(o.Deltas)
 		}
 		if size := len(piccolo.AppendBatch(nil, &b)); size > limit {
 			t.Fatalf("the batch takes %d bytes, the bounds add up to %d", size, limit)
@@ -103,6 +118,16 @@ func TestDecodeBatchRefuses(t *testing.T) {
 		{"a key that is not UTF-8", "delta 1: key is not valid UTF-8", key("a\xff")},
 		{"a key with NUL", "delta 1: key contains a NUL", key("a\x00")},
 		{"a key too long", "delta 1: key is 1048577 bytes long", key(strings.Repeat("k", 1<<20+1))},
+		{"what only a newer program can do", "delta 0: op 3", with(func(b *piccolo.Batch) { b.Deltas = []piccolo.Delta{{Key: "k", Op: 3}} })},
+		{"a removal that adds", "delta 0", with(func(b *piccolo.Batch) { b.Deltas = []piccolo.Delta{{Key: "k", Op: piccolo.OpRemove, Value: 1}} })},
+		{"a once that sets", "once 0: delta 1: a once only adds", with(func(b *piccolo.Batch) {
+			b.Onces = []piccolo.Once{{Deltas: []piccolo.Delta{{Key: "k"}, {Key: "k", Op: piccolo.OpSet}}}}
+		})},
+		{"a once with a blank key", "once 0: delta 0: key is blank", with(func(b *piccolo.Batch) {
+			b.Onces = []piccolo.Once{{Deltas: []piccolo.Delta{{}}}}
+		})},
+		{"a once without a token", "once 0: it has no token", append(piccolo.AppendBatch(nil, &valid), 7<<3|2, 0)},
+		{"a token too short", "once 0: a token of 2 bytes", append(piccolo.AppendBatch(nil, &valid), 7<<3|2, 4, 1<<3|2, 2, 'a', 'b')},
 	} {
 		var b piccolo.Batch
 		if err := piccolo.DecodeBatch(tt.data, &b); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -117,7 +142,8 @@ func TestDecodeBatchCutShort(t *testing.T) {
 		BatchID:    piccolo.BatchID{Producer: "p", Partition: 300, Seq: 1000},
 		Increments: 1000,
 		Accepted:   time.UnixMicro(1 << 50),
-		Deltas:     []piccolo.Delta{{Key: "key", Value: 1 << 40, WantTotal: true}, {Key: "k", Value: -300}},
+		Onces:      []piccolo.Once{{Claim: piccolo.Claim{Payload: 1}, Increments: 300, Deltas: []piccolo.Delta{{Key: "key", Value: 5}}}},
+		Deltas:     []piccolo.Delta{{Key: "key", Value: 1 << 40, WantTotal: true}, {Key: "k", Value: -300, Op: piccolo.OpSet}},
 	}
 	data := piccolo.AppendBatch(nil, &whole)
 	for n := range data {
@@ -128,6 +154,11 @@ func TestDecodeBatchCutShort(t *testing.T) {
 		for i, d := range b.Deltas {
 			if d != whole.Deltas[i] {
 				t.Errorf("cut at %d of %d bytes: delta %d is %+v, want %+v or an error", n, len(data), i, d, whole.Deltas[i])
+			}
+		}
+		for i, o := range b.Onces {
+			if !sameOnce(o, whole.Onces[i]) {
+				t.Errorf("cut at %d of %d bytes: once %d is %+v, want %+v or an error", n, len(data), i, o, whole.Onces[i])
 			}
 		}
 	}
@@ -189,6 +220,7 @@ func TestDecodeAppliedRefuses(t *testing.T) {
 		{"seqs cut short", []byte{2<<3 | 2, 2, 1, 0x80}},
 		{"a total without a key", piccolo.AppendApplied(nil, &piccolo.Applied{Totals: map[string]int64{"": 1}})},
 		{"a partition too high", piccolo.AppendApplied(nil, &piccolo.Applied{Partition: piccolo.MaxPartitions})},
+		{"a conflict without a token", []byte{4<<3 | 2, 0}},
 	} {
 		if a, err := piccolo.DecodeApplied(tt.data); err == nil {
 			t.Errorf("%s: got %+v and no error", tt.name, a)

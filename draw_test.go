@@ -48,11 +48,39 @@ func ids() *rapid.Generator[piccolo.BatchID] {
 
 func deltas() *rapid.Generator[piccolo.Delta] {
 	return rapid.Custom(func(t *rapid.T) piccolo.Delta {
-		return piccolo.Delta{
+		d := piccolo.Delta{
 			Key:       keys().Draw(t, "key"),
 			Value:     values().Draw(t, "value"),
+			Op:        piccolo.Op(rapid.IntRange(int(piccolo.OpAdd), int(piccolo.OpRemove)).Draw(t, "op")),
 			WantTotal: rapid.Bool().Draw(t, "want total"),
 		}
+		if d.Op == piccolo.OpRemove {
+			d.Value = 0
+		}
+		return d
+	})
+}
+
+func claims() *rapid.Generator[piccolo.Claim] {
+	return rapid.Custom(func(t *rapid.T) piccolo.Claim {
+		return piccolo.Claim{
+			Token:   piccolo.Token(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "token")),
+			Payload: rapid.Uint64().Draw(t, "payload"),
+		}
+	})
+}
+
+func onces() *rapid.Generator[piccolo.Once] {
+	return rapid.Custom(func(t *rapid.T) piccolo.Once {
+		o := piccolo.Once{
+			Claim:      claims().Draw(t, "claim"),
+			Increments: rapid.Uint64().Draw(t, "increments"),
+			Deltas:     rapid.SliceOfN(deltas(), 0, 3).Draw(t, "deltas"),
+		}
+		for i := range o.Deltas {
+			o.Deltas[i].Op = piccolo.OpAdd
+		}
+		return o
 	})
 }
 
@@ -61,6 +89,7 @@ func batches() *rapid.Generator[piccolo.Batch] {
 		b := piccolo.Batch{
 			BatchID:    ids().Draw(t, "id"),
 			Increments: rapid.Uint64().Draw(t, "increments"),
+			Onces:      rapid.SliceOfN(onces(), 0, 4).Draw(t, "onces"),
 			Deltas:     rapid.SliceOfN(deltas(), 0, 10).Draw(t, "deltas"),
 		}
 		if rapid.Bool().Draw(t, "says when") {
@@ -76,6 +105,7 @@ func notices() *rapid.Generator[piccolo.Applied] {
 			Partition: partitions().Draw(t, "partition"),
 			Seqs:      rapid.SliceOfN(seqs(), 0, 10).Draw(t, "seqs"),
 			Totals:    rapid.MapOfN(keys(), values(), 0, 10).Draw(t, "totals"),
+			Conflicts: rapid.SliceOfN(claims(), 0, 3).Draw(t, "conflicts"),
 		}
 	})
 }
@@ -83,16 +113,20 @@ func notices() *rapid.Generator[piccolo.Applied] {
 func sameBatch(t rapid.TB, got, want piccolo.Batch) {
 	t.Helper()
 	if got.BatchID != want.BatchID || got.Increments != want.Increments || !got.Accepted.Equal(want.Accepted) ||
-		!slices.Equal(got.Deltas, want.Deltas) {
-		t.Fatalf("got the batch %v, %d increments, accepted %v, deltas %+v\nwant %v, %d increments, accepted %v, deltas %+v",
-			got.BatchID, got.Increments, got.Accepted, got.Deltas, want.BatchID, want.Increments, want.Accepted, want.Deltas)
+		!slices.EqualFunc(got.Onces, want.Onces, sameOnce) || !slices.Equal(got.Deltas, want.Deltas) {
+		t.Fatalf("got the batch %v, %d increments, accepted %v, onces %+v, deltas %+v\nwant %v, %d increments, accepted %v, onces %+v, deltas %+v",
+			got.BatchID, got.Increments, got.Accepted, got.Onces, got.Deltas, want.BatchID, want.Increments, want.Accepted, want.Onces, want.Deltas)
 	}
+}
+
+func sameOnce(a, b piccolo.Once) bool {
+	return a.Claim == b.Claim && a.Increments == b.Increments && slices.Equal(a.Deltas, b.Deltas)
 }
 
 func sameApplied(t rapid.TB, got, want piccolo.Applied) {
 	t.Helper()
 	if got.Producer != want.Producer || got.Partition != want.Partition ||
-		!slices.Equal(got.Seqs, want.Seqs) || !maps.Equal(got.Totals, want.Totals) {
+		!slices.Equal(got.Seqs, want.Seqs) || !maps.Equal(got.Totals, want.Totals) || !slices.Equal(got.Conflicts, want.Conflicts) {
 		t.Fatalf("got the notice\n%+v, want\n%+v", got, want)
 	}
 }

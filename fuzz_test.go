@@ -34,6 +34,7 @@ func FuzzDecodeBatchJSON(f *testing.F) {
 		`{}`, `null`, `[]`, `{"deltas":[{"key":"foo","value":10}]}`,
 		`{"producer":"p","partition":3,"seq":7,"increments":2,"accepted":"2024-02-29T12:00:00.123456789Z","deltas":[{"key":"é","value":-9223372036854775808}]}`,
 		`{"producer":"p","partition":-1,"seq":7}`, `{"partition":5}`, `{"accepted":"1960-01-01T00:00:00Z"}`,
+		`{"onces":[{"idempotency_key":"order-4711","deltas":[{"key":"foo","value":10}]}],"deltas":[{"key":"foo","set":1},{"key":"bar","remove":true}]}`,
 		`{"deltas":[{"key":"foo"}]}`, "{\"deltas\":[{\"key\":\"\xff\",\"value\":1}]}", `{} {}`,
 	} {
 		f.Add([]byte(s))
@@ -54,6 +55,7 @@ func FuzzDecodeApplied(f *testing.F) {
 	f.Add([]byte("\x10\x03\x12\x02\x01\x02"))                     // seqs packed and not
 	f.Add(piccolo.AppendApplied(nil, &piccolo.Applied{}))
 	f.Add(piccolo.AppendApplied(nil, &piccolo.Applied{Partition: 2, Seqs: []uint64{1, 1 << 40}, Totals: map[string]int64{"foo": -1}}))
+	f.Add(piccolo.AppendApplied(nil, &piccolo.Applied{Seqs: []uint64{1}, Conflicts: []piccolo.Claim{{Token: piccolo.NewToken("order-4711"), Payload: 7}}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a, err := piccolo.DecodeApplied(data)
 		if err != nil {
@@ -75,11 +77,20 @@ var seeds = []piccolo.Batch{
 		Accepted:   time.UnixMicro(1<<63 - 1),
 		Deltas:     []piccolo.Delta{{Key: "é", Value: -1 << 63, WantTotal: true}, {Key: "foo", Value: 1<<63 - 1}},
 	},
+	{
+		BatchID:    piccolo.BatchID{Producer: "p", Seq: 2},
+		Increments: 3,
+		Onces: []piccolo.Once{{
+			Claim: piccolo.Claim{Token: piccolo.NewToken("order-4711"), Payload: 1<<64 - 1}, Increments: 3,
+			Deltas: []piccolo.Delta{{Key: "foo", Value: 2}, {Key: "bar", Value: -2, WantTotal: true}},
+		}},
+		Deltas: []piccolo.Delta{{Key: "foo", Value: -5, Op: piccolo.OpSet}, {Key: "bar", Op: piccolo.OpRemove}},
+	},
 }
 
 func travelsAgain(t *testing.T, b piccolo.Batch) {
 	t.Helper()
-	b.Deltas = slices.Clone(b.Deltas)
+	b.Onces, b.Deltas = slices.Clone(b.Onces), slices.Clone(b.Deltas)
 	var again piccolo.Batch
 	if err := piccolo.DecodeBatch(piccolo.AppendBatch(nil, &b), &again); err != nil {
 		t.Fatalf("%+v: %v", b, err)

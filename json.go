@@ -14,20 +14,25 @@ import (
 //
 //	nats pub piccolo.deltas.0 -H Content-Type:application/json '{"deltas":[{"key":"foo","value":10}]}'
 //
+// A delta may say "set":10 or "remove":true in place of a value, and what must
+// count once however often it is published goes into
+//
+//	{"onces":[{"idempotency_key":"order-4711","deltas":[{"key":"foo","value":10}]}]}
+//
 // Producer and seq may be missing together; then id names the batch instead,
 // which the caller derives from where in the stream the message stands.
 func DecodeBatchJSON(data []byte, id BatchID, b *Batch) error {
-	type delta struct {
-		Key   string `json:"key"`
-		Value *int64 `json:"value"`
-	}
 	var wire struct {
 		Producer   string     `json:"producer"`
 		Partition  int        `json:"partition"`
 		Seq        uint64     `json:"seq"`
 		Increments uint64     `json:"increments"`
 		Accepted   *time.Time `json:"accepted"`
-		Deltas     []delta    `json:"deltas"`
+		Onces      []struct {
+			Key    string      `json:"idempotency_key"`
+			Deltas []jsonDelta `json:"deltas"`
+		} `json:"onces"`
+		Deltas []jsonDelta `json:"deltas"`
 	}
 	wire.Partition = id.Partition
 	if !utf8.Valid(data) {
@@ -45,6 +50,7 @@ func DecodeBatchJSON(data []byte, id BatchID, b *Batch) error {
 	*b = Batch{
 		BatchID:    BatchID{Producer: wire.Producer, Partition: wire.Partition, Seq: wire.Seq},
 		Increments: wire.Increments,
+		Onces:      b.Onces[:0],
 		Deltas:     b.Deltas[:0],
 	}
 	if wire.Producer == "" && wire.Seq == 0 {
@@ -53,17 +59,65 @@ func DecodeBatchJSON(data []byte, id BatchID, b *Batch) error {
 	if wire.Accepted != nil {
 		b.Accepted = accepted(wire.Accepted.UnixMicro())
 	}
-	for i, d := range wire.Deltas {
-		if err := CheckKey(d.Key, maxWireKey); err != nil {
-			return fmt.Errorf("batch: delta %d: key %w", i, err)
+	increments := uint64(0)
+	for i, o := range wire.Onces {
+		once := Once{Increments: uint64(len(o.Deltas))}
+		if err := CheckIdempotencyKey(o.Key); err != nil {
+			return fmt.Errorf("batch: once %d: idempotency_key %w", i, err)
 		}
-		if d.Value == nil {
-			return fmt.Errorf("batch: delta %d: value is missing", i)
+		payload := NewPayload()
+		for j, jd := range o.Deltas {
+			d, err := jd.delta()
+			switch {
+			case err != nil:
+				return fmt.Errorf("batch: once %d: delta %d: %w", i, j, err)
+			case d.Op != OpAdd:
+				return fmt.Errorf("batch: once %d: delta %d: %w", i, j, errOnceSets)
+			}
+			payload.Add(d.Key, d.Value)
+			once.Deltas = append(once.Deltas, d)
 		}
-		b.Deltas = append(b.Deltas, Delta{Key: d.Key, Value: *d.Value})
+		once.Claim = Claim{Token: NewToken(o.Key), Payload: payload.Sum()}
+		b.Onces = append(b.Onces, once)
+		increments += once.Increments
+	}
+	for i, jd := range wire.Deltas {
+		d, err := jd.delta()
+		if err != nil {
+			return fmt.Errorf("batch: delta %d: %w", i, err)
+		}
+		if d.Op == OpAdd {
+			increments++
+		}
+		b.Deltas = append(b.Deltas, d)
 	}
 	if b.Increments == 0 {
-		b.Increments = uint64(len(b.Deltas))
+		b.Increments = increments
 	}
 	return b.check()
+}
+
+// jsonDelta is a delta as written by hand. It says one of value, set, remove.
+type jsonDelta struct {
+	Key    string `json:"key"`
+	Value  *int64 `json:"value"`
+	Set    *int64 `json:"set"`
+	Remove bool   `json:"remove"`
+}
+
+func (j *jsonDelta) delta() (Delta, error) {
+	if err := CheckKey(j.Key, maxWireKey); err != nil {
+		return Delta{}, fmt.Errorf("key %w", err)
+	}
+	switch {
+	case j.Value != nil && j.Set == nil && !j.Remove:
+		return Delta{Key: j.Key, Value: *j.Value}, nil
+	case j.Value == nil && j.Set != nil && !j.Remove:
+		return Delta{Key: j.Key, Value: *j.Set, Op: OpSet}, nil
+	case j.Value == nil && j.Set == nil && j.Remove:
+		return Delta{Key: j.Key, Op: OpRemove}, nil
+	case j.Value == nil && j.Set == nil:
+		return Delta{}, errors.New("value is missing")
+	}
+	return Delta{}, errors.New("it says more than one of value, set and remove")
 }

@@ -11,6 +11,12 @@ import (
 // Account is what the ledger knows of one (producer, partition): which of its
 // batches have been folded, and what they came to.
 //
+// Sum is by how much they changed the totals of all keys, modulo 2^64: a delta
+// that sets counts with the difference that it made. So the totals' sum is that
+// of all accounts. Increments counts all that were published; those of onces
+// whose token had been there are among them, counted again in Skipped, and in
+// no sum.
+//
 // The seqs are a watermark, up to which all are folded, and the seqs folded
 // above it: a durable consumer redelivers out of order, so that "skip what is
 // not above the last one" loses batches.
@@ -18,7 +24,8 @@ type Account struct {
 	Seqs       SeqSet
 	Batches    uint64
 	Increments uint64
-	Sum        int64 // of the deltas, modulo 2^64
+	Sum        int64
+	Skipped    uint64
 }
 
 // Origin is the key of an account.
@@ -111,7 +118,7 @@ type Draft struct {
 	accounts map[Origin]*Account // copies of those that changed
 }
 
-// Fold enters a batch. It returns false, and changes nothing, where the ledger
+// Fold enters a batch with the deltas that add. It returns false, and changes nothing, where the ledger
 // or the draft has it already.
 func (d *Draft) Fold(b *Batch) bool {
 	o := b.Origin()
@@ -128,6 +135,15 @@ func (d *Draft) Fold(b *Batch) bool {
 	a.Sum += b.Sum()
 	d.accounts[o] = a
 	return true
+}
+
+// Adjust enters what the deltas of a folded batch do not say by themselves: by
+// how much more it changed the totals, and how many of its increments were
+// skipped.
+func (d *Draft) Adjust(o Origin, sum int64, skipped uint64) {
+	a := d.accounts[o]
+	a.Sum += sum
+	a.Skipped += skipped
 }
 
 // Accounts returns the accounts that the draft changed, to be written in the

@@ -78,6 +78,25 @@ func TestDraftLeavesTheLedgerAlone(t *testing.T) {
 	}
 }
 
+// What only the fold knows is entered beside what the batch says, and is as
+// much a draft as that.
+func TestDraftAdjust(t *testing.T) {
+	var ledger piccolo.Ledger
+	draft := ledger.Draft()
+	b := batch(1, 10)
+	b.Deltas = append(b.Deltas, piccolo.Delta{Key: "k", Value: 100, Op: piccolo.OpSet})
+	draft.Fold(b)
+	draft.Adjust(p0, 100-10, 1)
+	draft.Adjust(p0, -5, 2)
+	if a := ledger.Account(p0); a.Sum != 0 || a.Skipped != 0 {
+		t.Errorf("before the commit: got %+v", a)
+	}
+	draft.Commit()
+	if a := ledger.Account(p0); a.Sum != 10+100-10-5 || a.Skipped != 3 || a.Increments != 1 {
+		t.Errorf("got %+v, want a sum of 95, 3 skipped and 1 increment", a)
+	}
+}
+
 // An account that is handed out is a copy.
 func TestAccountIsACopy(t *testing.T) {
 	var ledger piccolo.Ledger

@@ -33,8 +33,23 @@ type Increment struct {
 type Delta struct {
 	Key       string
 	Value     int64
+	Op        Op
 	WantTotal bool
 }
+
+// Op is what a delta does to its key's total.
+type Op uint8
+
+const (
+	// OpAdd : the total grows by the value.
+	OpAdd Op = iota
+	// OpSet : the total becomes the value, whatever stood before the delta in
+	// the stream.
+	OpSet
+	// OpRemove : the key is removed, and what stood before the delta with it.
+	// The value is 0.
+	OpRemove
+)
 
 // Ack says what a reply to an increment waits for, and what holds once the
 // client has it.

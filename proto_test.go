@@ -115,6 +115,10 @@ func TestUnknownFieldsAreSkipped(t *testing.T) {
 		for i := range deltas.Len() {
 			deltas.Get(i).Message().SetUnknown(unknown().Draw(t, "in a delta"))
 		}
+		onces := m.Get(field(m, "onces")).List()
+		for i := range onces.Len() {
+			onces.Get(i).Message().SetUnknown(unknown().Draw(t, "in a once"))
+		}
 		data, err := proto.Marshal(m)
 		if err != nil {
 			t.Fatal(err)
@@ -145,7 +149,7 @@ func TestUnknownFieldsAreSkipped(t *testing.T) {
 func unknown() *rapid.Generator[[]byte] {
 	return rapid.Custom(func(t *rapid.T) (b []byte) {
 		for range rapid.IntRange(0, 3).Draw(t, "fields") {
-			num := protowire.Number(rapid.IntRange(7, 5000).Draw(t, "number"))
+			num := protowire.Number(rapid.IntRange(8, 5000).Draw(t, "number"))
 			switch rapid.IntRange(0, 4).Draw(t, "type") {
 			case 0:
 				b = protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), rapid.Uint64().Draw(t, "varint"))
@@ -177,16 +181,38 @@ func batchOf(m protoreflect.Message) piccolo.Batch {
 	if us := m.Get(field(m, "accepted_unix_micro")).Int(); us != 0 {
 		b.Accepted = time.UnixMicro(us)
 	}
+	onces := m.Get(field(m, "onces")).List()
+	for i := range onces.Len() {
+		o := onces.Get(i).Message()
+		b.Onces = append(b.Onces, piccolo.Once{
+			Claim:      claimOf(o),
+			Increments: o.Get(field(o, "increments")).Uint(),
+			Deltas:     deltasOf(o),
+		})
+	}
+	b.Deltas = deltasOf(m)
+	return b
+}
+
+func deltasOf(m protoreflect.Message) (list []piccolo.Delta) {
 	deltas := m.Get(field(m, "deltas")).List()
 	for i := range deltas.Len() {
 		d := deltas.Get(i).Message()
-		b.Deltas = append(b.Deltas, piccolo.Delta{
+		list = append(list, piccolo.Delta{
 			Key:       d.Get(field(d, "key")).String(),
 			Value:     d.Get(field(d, "value")).Int(),
+			Op:        piccolo.Op(d.Get(field(d, "op")).Enum()),
 			WantTotal: d.Get(field(d, "want_total")).Bool(),
 		})
 	}
-	return b
+	return list
+}
+
+func claimOf(m protoreflect.Message) piccolo.Claim {
+	return piccolo.Claim{
+		Token:   piccolo.Token(m.Get(field(m, "token")).Bytes()),
+		Payload: m.Get(field(m, "payload")).Uint(),
+	}
 }
 
 func batchMessage(t rapid.TB, b piccolo.Batch) *dynamicpb.Message {
@@ -198,15 +224,33 @@ func batchMessage(t rapid.TB, b piccolo.Batch) *dynamicpb.Message {
 	if !b.Accepted.IsZero() {
 		m.Set(field(m, "accepted_unix_micro"), protoreflect.ValueOfInt64(b.Accepted.UnixMicro()))
 	}
+	onces := m.Mutable(field(m, "onces")).List()
+	for _, once := range b.Onces {
+		o := message(t, "Once")
+		setClaim(o, once.Claim)
+		o.Set(field(o, "increments"), protoreflect.ValueOfUint64(once.Increments))
+		setDeltas(t, o, once.Deltas)
+		onces.Append(protoreflect.ValueOfMessage(o))
+	}
+	setDeltas(t, m, b.Deltas)
+	return m
+}
+
+func setDeltas(t rapid.TB, m *dynamicpb.Message, list []piccolo.Delta) {
 	deltas := m.Mutable(field(m, "deltas")).List()
-	for _, delta := range b.Deltas {
+	for _, delta := range list {
 		d := message(t, "Delta")
 		d.Set(field(d, "key"), protoreflect.ValueOfString(delta.Key))
 		d.Set(field(d, "value"), protoreflect.ValueOfInt64(delta.Value))
+		d.Set(field(d, "op"), protoreflect.ValueOfEnum(protoreflect.EnumNumber(delta.Op)))
 		d.Set(field(d, "want_total"), protoreflect.ValueOfBool(delta.WantTotal))
 		deltas.Append(protoreflect.ValueOfMessage(d))
 	}
-	return m
+}
+
+func setClaim(m *dynamicpb.Message, c piccolo.Claim) {
+	m.Set(field(m, "token"), protoreflect.ValueOfBytes(c.Token[:]))
+	m.Set(field(m, "payload"), protoreflect.ValueOfUint64(c.Payload))
 }
 
 func appliedOf(m protoreflect.Message) piccolo.Applied {
@@ -222,6 +266,10 @@ func appliedOf(m protoreflect.Message) piccolo.Applied {
 		}
 		total := totals.Get(i).Message()
 		a.Totals[total.Get(field(total, "key")).String()] = total.Get(field(total, "value")).Int()
+	}
+	conflicts := m.Get(field(m, "conflicts")).List()
+	for i := range conflicts.Len() {
+		a.Conflicts = append(a.Conflicts, claimOf(conflicts.Get(i).Message()))
 	}
 	return a
 }
@@ -239,6 +287,12 @@ func appliedMessage(t rapid.TB, a piccolo.Applied) *dynamicpb.Message {
 		total.Set(field(total, "key"), protoreflect.ValueOfString(key))
 		total.Set(field(total, "value"), protoreflect.ValueOfInt64(value))
 		totals.Append(protoreflect.ValueOfMessage(total))
+	}
+	conflicts := m.Mutable(field(m, "conflicts")).List()
+	for _, conflict := range a.Conflicts {
+		c := message(t, "Claim")
+		setClaim(c, conflict)
+		conflicts.Append(protoreflect.ValueOfMessage(c))
 	}
 	return m
 }

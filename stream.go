@@ -65,6 +65,7 @@ type Applied struct {
 	Partition int
 	Seqs      []uint64
 	Totals    map[string]int64 // of the keys whose delta wanted it, after the commit
+	Conflicts []Claim          // of the onces that counted nothing because their token stands for another payload
 }
 
 // Query asks a writer for a key's value, once the batches of After have been

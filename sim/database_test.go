@@ -1,0 +1,136 @@
+package sim_test
+
+import (
+	"maps"
+	"math/big"
+	"slices"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// database is what is on disk: a model of the tables, and of what a
+// transaction does to them.
+type database struct {
+	w         *world
+	epoch     int
+	commits   int
+	numbers   map[string]int64
+	held      map[string][]int64 // the quarantine
+	ledger    map[piccolo.Origin]account
+	positions map[int]piccolo.Position
+	rejected  map[string]bool
+}
+
+// account is a row of the ledger.
+type account struct {
+	watermark  uint64
+	above      string
+	batches    uint64
+	increments uint64
+	sum        int64
+}
+
+func (a account) read() (piccolo.Account, error) {
+	seqs, err := piccolo.ParseSeqSet(a.watermark, a.above)
+	return piccolo.Account{Seqs: seqs, Batches: a.batches, Increments: a.increments, Sum: a.sum}, err
+}
+
+func newDatabase(w *world) *database {
+	return &database{
+		w:         w,
+		numbers:   make(map[string]int64),
+		held:      make(map[string][]int64),
+		ledger:    make(map[piccolo.Origin]account),
+		positions: make(map[int]piccolo.Position),
+		rejected:  make(map[string]bool),
+	}
+}
+
+// clone is a backup.
+func (db *database) clone() *database {
+	c := *db
+	c.numbers, c.ledger, c.positions = maps.Clone(db.numbers), maps.Clone(db.ledger), maps.Clone(db.positions)
+	c.held, c.rejected = maps.Clone(db.held), maps.Clone(db.rejected) // no slice of held ever changes
+	return &c
+}
+
+// apply does a transaction.
+func (db *database) apply(fold *piccolo.Fold) (folded piccolo.Folded) {
+	db.commits++
+	folded.Rows = len(fold.Deltas)
+	for _, d := range fold.Deltas {
+		db.add(d, &folded)
+	}
+	for o, a := range fold.Accounts {
+		db.ledger[o] = account{a.Seqs.Watermark(), a.Seqs.Above(), a.Batches, a.Increments, a.Sum}
+	}
+	for n, p := range fold.Positions {
+		db.positions[n] = p
+	}
+	for _, r := range fold.Rejected {
+		db.rejected[string(r.Data)] = true
+	}
+	for _, d := range fold.Deltas {
+		if d.WantTotal {
+			if folded.Totals == nil {
+				folded.Totals = make(map[string]int64)
+			}
+			folded.Totals[d.Key] = db.numbers[d.Key]
+		}
+	}
+	db.w.book.committed(fold.Accounts)
+	return folded
+}
+
+// add adds a delta, or puts it into the quarantine.
+func (db *database) add(d piccolo.Delta, folded *piccolo.Folded) {
+	total := db.total(d.Key)
+	total.Add(total, big.NewInt(d.Value))
+	held := db.held[d.Key]
+	if !total.IsInt64() {
+		db.held[d.Key] = append(slices.Clip(held), d.Value)
+		folded.Quarantined = append(folded.Quarantined, piccolo.Increment{Key: d.Key, Value: d.Value})
+		return
+	}
+	for _, v := range held {
+		folded.Released = append(folded.Released, piccolo.Increment{Key: d.Key, Value: v})
+	}
+	delete(db.held, d.Key)
+	db.numbers[d.Key] = total.Int64()
+}
+
+// total is a key's true total.
+func (db *database) total(key string) *big.Int {
+	total := big.NewInt(db.numbers[key])
+	for _, v := range db.held[key] {
+		total.Add(total, big.NewInt(v))
+	}
+	return total
+}
+
+// folded says whether the ledger has a batch.
+func (db *database) folded(id piccolo.BatchID) bool {
+	a, err := db.ledger[id.Origin()].read()
+	if err != nil {
+		db.w.fail("the ledger cannot be read: %v", err)
+	}
+	return a.Seqs.Contains(id.Seq)
+}
+
+// increments counts those that the ledger has.
+func (db *database) increments() (n uint64) {
+	for _, a := range db.ledger {
+		n += a.increments
+	}
+	return n
+}
+
+// missing counts the batches of a partition that the ledger misses.
+func (db *database) missing(partition int) (n uint64) {
+	for o, row := range db.ledger {
+		if a, err := row.read(); err == nil && o.Partition == partition {
+			n += a.Seqs.Missing()
+		}
+	}
+	return n
+}

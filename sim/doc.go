@@ -1,0 +1,38 @@
+// Package sim runs reducer, flusher, stream and fold in one process, over and
+// over, on a virtual clock, with everything around them going wrong.
+//
+// The ingress and the writer are the real ones. The stream and the database are
+// simulated, and so are the clients: a seed says what each of them does, and
+// when. So whatever a seed finds it finds again.
+//
+//	clients ──► ingress ──► requests ──► stream ──► deliveries ──► writer ──► database
+//	   book ◄── replies ◄── PubAcks ◄──┘    ▲ acks, trims ◄──────────┘  └──► applied
+//
+// One goroutine, the driver, makes all that happens happen: it answers one call
+// of the service, delivers one message, or lets time pass, waits until the
+// service has come to rest (testing/synctest), and looks at everything. Two
+// moments at which the service would have to choose between things that are
+// ready at once, as a select does, are kept apart.
+//
+// After every step it is held against the clients' book that
+//
+//   - what is acked, announced or trimmed is committed, and numbers and ledger
+//     have changed together;
+//   - a batch that comes again, in any order, is counted once;
+//   - a batch has the same bytes under the same id whenever it is published, one
+//     at a time, and no increment joins it;
+//   - a reply of 2xx is true, and a refusal has a reason and counted nothing;
+//   - Σ acknowledged ≤ the database ≤ Σ attempted, key by key, and Σ numbers +
+//     Σ quarantine = Σ ledger;
+//   - memory is bounded;
+//   - nothing is committed after a commit whose outcome is unknown;
+//   - a process that stopped left nothing behind that is neither stored nor in
+//     its spool;
+//
+// and once nothing goes wrong any more: all comes to rest, the totals are equal
+// to what was counted and not lost, and what the stream lost has been reported.
+//
+//	go test ./sim                       some thousand seeds
+//	go test ./sim -seeds 1000000 -timeout 0
+//	go test ./sim -run Seeds -seed 17   one seed, with what happened in it
+package sim

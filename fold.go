@@ -49,6 +49,11 @@ var (
 	// ErrLocked : another process holds the database's write lock. Nothing
 	// was committed.
 	ErrLocked = errors.New("the database is locked by another process")
-	// ErrFenced : another writer has taken the database over.
+	// ErrReplaced : the database's file is not the one that was opened. What
+	// was committed last may be in neither.
+	ErrReplaced = errors.New("the database was taken away")
+	// ErrOwned : the partition belongs to another database.
+	ErrOwned = errors.New("not this database's partition")
+	// ErrFenced : another writer has taken the database over, or a partition.
 	ErrFenced = errors.New("another writer has taken over")
 )

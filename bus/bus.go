@@ -8,6 +8,7 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,8 @@ const (
 	consumerPrefix  = "writer-"
 	metaPartitions  = "piccolo.partitions"
 	metaVersion     = "piccolo.version"
+	metaDatabase    = "piccolo.database" // of a consumer: the id of the database that has the partition
+	metaWriter      = "piccolo.writer"   // of a consumer: the writer that serves it, named at random
 	headerKeys      = "Piccolo-Keys"
 	headerIncrement = "Piccolo-Increments"
 	contentType     = "Content-Type"
@@ -39,9 +42,10 @@ func consumerName(partition int) string  { return consumerPrefix + strconv.Itoa(
 
 // Bus is a connection to the stream.
 type Bus struct {
-	nc  *nats.Conn
-	js  jetstream.JetStream
-	log *slog.Logger
+	nc    *nats.Conn
+	js    jetstream.JetStream
+	log   *slog.Logger
+	owner owner
 }
 
 // Remote says how to reach a NATS server outside this process.
@@ -102,7 +106,7 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 		nc.Close()
 		return nil, err
 	}
-	return &Bus{nc: nc, js: js, log: log}, nil
+	return &Bus{nc: nc, js: js, log: log, owner: owner{writer: rand.Text()}}, nil
 }
 
 // Close closes the connection. Nothing is waited for: whoever published has

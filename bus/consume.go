@@ -22,9 +22,10 @@ const (
 	fetchBytes = 4 * maxPayload
 )
 
-// consumer makes the durable consumer of a partition, or finds it.
+// consumer makes the durable consumer of a partition, or takes the one there is
+// over from the writer before.
 func (b *Bus) consumer(ctx context.Context, partition int) (jetstream.Consumer, error) {
-	c, err := b.js.CreateOrUpdateConsumer(ctx, Stream, jetstream.ConsumerConfig{
+	config := jetstream.ConsumerConfig{
 		Durable:       consumerName(partition),
 		Description:   fmt.Sprintf("Folds partition %d into SQLite", partition),
 		FilterSubject: deltasSubject(partition),
@@ -33,11 +34,27 @@ func (b *Bus) consumer(ctx context.Context, partition int) (jetstream.Consumer, 
 		AckWait:       ackWait,
 		MaxAckPending: maxAckPending,
 		MaxDeliver:    -1, // a batch is never given up
-	})
+		Metadata:      b.owner.metadata(),
+	}
+	have, err := b.js.Consumer(ctx, Stream, consumerName(partition))
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		// Of two that make it at once, one is told that there is one.
+		have, err = b.js.CreateConsumer(ctx, Stream, config)
+	case err == nil:
+		if err := b.owner.admits(partition, have.CachedInfo().Config.Metadata); err != nil {
+			return nil, err
+		}
+		if before := have.CachedInfo().Config.Metadata[metaDatabase]; before != "" && before != b.owner.database {
+			b.log.Error("the partition belonged to another database, this one has it from now on",
+				"partition", partition, "before", before, "now", b.owner.database)
+		}
+		have, err = b.js.UpdateConsumer(ctx, Stream, config)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
-	return c, nil
+	return have, nil
 }
 
 // Subscribe has the messages of a partition delivered, one by one, from one
@@ -124,6 +141,9 @@ func (b *Bus) State(ctx context.Context, partition int) (piccolo.StreamState, er
 		return piccolo.StreamState{}, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
 	s, ci := stream.CachedInfo(), c.CachedInfo()
+	if err := b.owner.superseded(partition, ci.Config.Metadata); err != nil {
+		return piccolo.StreamState{}, err
+	}
 	return piccolo.StreamState{
 		Created:    s.Created,
 		FirstSeq:   s.State.FirstSeq,

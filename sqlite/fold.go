@@ -29,6 +29,10 @@ func (s *Store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded,
 		}
 		return piccolo.Folded{}, err
 	}
+	// Invariant: what is acked is in the file that anyone finds at the path.
+	if err := s.files.check(); err != nil {
+		return piccolo.Folded{}, err
+	}
 	s.wal.committed(s)
 	return tx.folded, nil
 }

@@ -53,3 +53,11 @@ CREATE TABLE fence (
     epoch INTEGER NOT NULL
 ) STRICT;
 INSERT INTO fence VALUES (1, 0);
+
+-- Which database this is, wherever its file goes. The stream's consumers name
+-- the database that a partition belongs to. A copy has the same id.
+CREATE TABLE identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id  TEXT    NOT NULL
+) STRICT;
+INSERT INTO identity VALUES (1, lower(hex(randomblob(8))));

@@ -37,6 +37,8 @@ type Store struct {
 	conn  *sql.Conn
 	stmts statements
 	epoch int64
+	id    string
+	files files
 
 	// quarantined are the keys that have rows in the quarantine: every delta
 	// for them goes the slow way. Nearly always empty.
@@ -106,6 +108,12 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if err = row.Scan(&s.epoch); err != nil {
 		return nil, fmt.Errorf("open %s: take the epoch: %w", path, explain(err))
 	}
+	if err = s.conn.QueryRowContext(ctx, `SELECT id FROM identity`).Scan(&s.id); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, explain(err))
+	}
+	if s.files, err = openFiles(path); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
 	if err = s.loadQuarantined(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -147,6 +155,12 @@ func (s *Store) Close() error {
 
 // Path is the absolute path of the database.
 func (s *Store) Path() string { return s.path }
+
+// ID names the database, and every copy of it: 16 hexadecimal digits.
+func (s *Store) ID() string { return s.id }
+
+// Check says whether the files that are open are still those at the path.
+func (s *Store) Check(context.Context) error { return s.files.check() }
 
 // WALBytes is the size of the write-ahead log's file.
 func (s *Store) WALBytes() int64 {

@@ -156,14 +156,18 @@ type databaseError struct{ error }
 func (e databaseError) Unwrap() error { return e.error }
 
 // waitOut leaves a partition to be subscribed to later after an error of the
-// stream, and returns any other.
+// stream, and returns any other. That the partition is another's is final.
 func (w *Writer) waitOut(p *partition, err error) error {
-	if err == nil || errors.As(err, new(databaseError)) {
+	if err == nil || errors.As(err, new(databaseError)) || final(err) {
 		return err
 	}
 	w.Log.Error("cannot subscribe, trying again", "partition", p.number, "error", err)
 	w.unsubscribe(p)
 	return nil
+}
+
+func final(err error) bool {
+	return errors.Is(err, piccolo.ErrFenced) || errors.Is(err, piccolo.ErrOwned)
 }
 
 func (w *Writer) unsubscribe(p *partition) {
@@ -214,6 +218,9 @@ func (w *Writer) tendOne(p *partition) error {
 		return w.waitOut(p, w.attach(p))
 	}
 	state, err := w.Stream.State(ctx, p.number)
+	if final(err) {
+		return err
+	}
 	if err != nil {
 		w.Log.Warn("the stream's state cannot be read", "partition", p.number, "error", err)
 		w.unsubscribe(p) // and see next time whether it can be had again

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/writer"
 )
 
@@ -132,6 +133,28 @@ func TestOpenFails(t *testing.T) {
 					t.Errorf("%s: partition %d is still subscribed to", method, partition)
 				}
 			}
+		})
+	}
+}
+
+// A partition that another writer has taken over, or that belongs to another
+// database, is not waited for.
+func TestPartitionIsAnothers(t *testing.T) {
+	for method, err := range map[string]error{"State": piccolo.ErrFenced, "Subscribe": piccolo.ErrOwned} {
+		t.Run(method, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.start()
+				r.settle()
+				r.stream.refuse(method, err)
+				if method == "Subscribe" {
+					r.stream.fail(0, errGone)
+				}
+				r.pass(time.Second)
+				if got := <-r.ended; !errors.Is(got, err) {
+					t.Errorf("the writer ended with %v, want %v", got, err)
+				}
+				r.die()
+			})
 		})
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
 	"github.com/piccolo-counter/piccolo/bus"
-	"github.com/piccolo-counter/piccolo/sqlite"
 )
 
 // allInOneCmd runs the whole pipeline in one process:
@@ -59,11 +58,11 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	}
 	defer unlock()
 
-	store, err := sqlite.Open(ctx, c.dbPath(c.dataFlags))
+	store, release, err := openDatabase(ctx, c.dbPath(c.dataFlags), log, nil)
 	if err != nil {
 		return err
 	}
-	defer closeLogged(log, "database", store)
+	defer release()
 
 	server, err := bus.StartServer(bus.ServerOptions{
 		Dir:      filepath.Join(c.Data, "jetstream"),
@@ -91,6 +90,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 		return err
 	}
 
+	conn.Own(store.ID(), true) // the stream is this process's own, too
 	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags, reload: reload}
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {
@@ -117,6 +117,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
 	g.add("reload", reload)
 	g.add("nats", newWatch(server.Check))
+	g.add("database", newWatch(store.Check))
 	g.add("ingress", ingress)
 	g.add("writer", writer)
 	g.add("admin", page)

@@ -70,20 +70,18 @@ func (g *group) add(name string, a actor) {
 	}, a.Interrupt)
 }
 
-// run returns when every actor has, with the errors of those that failed; or
-// when that takes longer than limit from the moment the first has ended.
+// run returns when every actor has, with the errors of those that failed. From
+// the moment the first has ended the process has limit to be gone, with all that
+// its actors shared closed; then it ends where it stands, which harms no more
+// than a crash.
 func (g *group) run(limit time.Duration) error {
-	done := make(chan struct{})
 	go func() {
-		defer close(done)
-		_ = g.actors.Run() // the first to end says nothing of the others
+		<-g.stopping
+		time.Sleep(limit)
+		g.log.Error("stopping took too long: what is stored is safe, the next start goes on from there", "limit", limit)
+		os.Exit(exitFailed)
 	}()
-	<-g.stopping
-	select {
-	case <-done:
-	case <-time.After(limit):
-		return fmt.Errorf("stopping took longer than %s: what is stored is safe, the next start goes on from there", limit)
-	}
+	_ = g.actors.Run() // the first to end says nothing of the others
 	g.log.Info("stopped")
 	return errors.Join(g.failed...)
 }

@@ -35,7 +35,9 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"listen":  listen,
 			"lock":    lock,
+			"lockdb":  lockDB,
 			"nats":    startNATS,
+			"own":     own,
 			"publish": publish,
 		},
 	})
@@ -71,6 +73,26 @@ func lock(ts *testscript.TestScript, _ bool, args []string) {
 	unlock, err := lockDir(ts.MkAbs(args[0]))
 	ts.Check(err)
 	ts.Defer(unlock)
+}
+
+// lockdb PATH takes a database, as another process.
+func lockDB(ts *testscript.TestScript, _ bool, args []string) {
+	unlock, err := lockDatabase(ts.MkAbs(args[0]), nil)
+	ts.Check(err)
+	ts.Defer(unlock)
+}
+
+// own NATS PARTITION ID makes a partition that of a database.
+func own(ts *testscript.TestScript, _ bool, args []string) {
+	conn, err := bus.Connect(bus.Remote{URL: ts.Getenv(args[0])}, "owner", slog.New(slog.DiscardHandler))
+	ts.Check(err)
+	defer conn.Close()
+	conn.Own(args[2], false)
+	partition, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	stop, err := conn.Subscribe(context.Background(), partition, func(piccolo.Delivery) {}, func(error) {})
+	ts.Check(err)
+	stop()
 }
 
 // nats NAME runs a NATS server, and puts its URL into the environment.

@@ -27,6 +27,24 @@ type service struct {
 	reload  *reloader // of a process with an ingress
 }
 
+// openDatabase opens a database for this process alone to write. Where another
+// does, it waits, if wait is not nil.
+func openDatabase(ctx context.Context, path string, log, wait *slog.Logger) (store *sqlite.Store, release func(), err error) {
+	unlock, err := lockDatabase(path, wait)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err = sqlite.Open(ctx, path)
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return store, func() {
+		closeLogged(log, "database", store)
+		unlock()
+	}, nil
+}
+
 // openIngress makes an ingress actor that listens already.
 func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFlags, partitions int) (*ingress.Ingress, error) {
 	maxMessage, err := s.conn.MaxMessage(ctx)

@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
-	"github.com/piccolo-counter/piccolo/sqlite"
 )
 
 // writerCmd runs a writer alone, which folds the partitions it owns into its
@@ -24,21 +23,26 @@ type writerCmd struct {
 	adminFlags  `embed:"" set:"admin=127.0.0.1:3335"`
 	stopFlags   `embed:""`
 
+	Standby   bool   `help:"Where another process writes the database, wait until it ends, and take over."`
 	Partition string `help:"The partitions that this writer owns, as in 0,2-3; all where it is not given." placeholder:"LIST"`
 }
 
 func (c *writerCmd) Run(log *slog.Logger) error {
 	ctx := context.Background()
-	unlock, err := lockDir(c.Data)
+	var wait *slog.Logger
+	if c.Standby {
+		wait = log
+	}
+	unlock, err := lockDirWaiting(c.Data, wait)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	store, err := sqlite.Open(ctx, c.dbPath(c.dataFlags))
+	store, release, err := openDatabase(ctx, c.dbPath(c.dataFlags), log, wait)
 	if err != nil {
 		return err
 	}
-	defer closeLogged(log, "database", store)
+	defer release()
 	conn, err := c.natsFlags.connect("writer", log)
 	if err != nil {
 		return err
@@ -53,6 +57,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 		return err
 	}
 
+	conn.Own(store.ID(), false)
 	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags}
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
 	if err != nil {
@@ -68,6 +73,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	}
 	g := newGroup(log)
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
+	g.add("database", newWatch(store.Check))
 	g.add("writer", writer)
 	g.add("admin", page)
 	log.Info("ready", "version", version(), "partitions", owned, "database", store.Path(), "admin", url("http", page.Addr()))

@@ -1,0 +1,54 @@
+package bus
+
+import (
+	"fmt"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// owner is the database that a bus subscribes for, and the writer that does. A
+// partition belongs to one database: numbers of one key in two of them would
+// both be wrong, and a ledger knows only what went into its own.
+type owner struct {
+	database string // empty for a bus that is no writer's
+	writer   string // tells two that brought copies of one database apart
+	adopt    bool
+}
+
+// Own says which database, by its id, the partitions that are subscribed to
+// from now on are folded into. A partition that belongs to another one is
+// refused, with piccolo.ErrOwned; or taken over, with adopt, which is for a
+// stream that nobody else can have made a database for.
+func (b *Bus) Own(database string, adopt bool) {
+	b.owner.database, b.owner.adopt = database, adopt
+}
+
+// metadata is what the consumer of a partition says of its owner.
+func (o owner) metadata() map[string]string {
+	if o.database == "" {
+		return nil
+	}
+	return map[string]string{metaDatabase: o.database, metaWriter: o.writer}
+}
+
+// admits says why the owner may not have a partition whose consumer has this
+// metadata, or nil.
+func (o owner) admits(partition int, metadata map[string]string) error {
+	have := metadata[metaDatabase]
+	if have == "" || have == o.database || o.adopt {
+		return nil
+	}
+	return fmt.Errorf("%w: partition %d belongs to database %s, and this one is %s: give this writer that database (restore it from a backup if it is gone), or move the partition here with: piccolo stream move",
+		piccolo.ErrOwned, partition, have, o.database)
+}
+
+// superseded says whether another writer has taken the partition over since
+// this one subscribed. Within a database its fence would say so, but of a copy
+// of it on another host nothing else tells.
+func (o owner) superseded(partition int, metadata map[string]string) error {
+	have := metadata[metaWriter]
+	if o.database == "" || have == "" || have == o.writer {
+		return nil
+	}
+	return fmt.Errorf("%w partition %d, with database %s; this one has %s", piccolo.ErrFenced, partition, metadata[metaDatabase], o.database)
+}

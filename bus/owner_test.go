@@ -1,0 +1,96 @@
+package bus_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/bus"
+)
+
+// join is another connection to the rig's server.
+func (r *rig) join(t *testing.T) *rig {
+	t.Helper()
+	b, err := r.server.Connect("another", quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return &rig{r.server, b, r.nc, r.js}
+}
+
+// metadata is what a partition's consumer says.
+func (r *rig) metadata(t *testing.T, consumer string) map[string]string {
+	t.Helper()
+	c, err := r.js.Consumer(soon(t), bus.Stream, consumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.CachedInfo().Config.Metadata
+}
+
+// A partition belongs to the database of the writer that first subscribed, and
+// to no other.
+func TestPartitionBelongsToOneDatabase(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.publish(t, 1, 1, 2)
+	r.Own("first", false)
+	c, stop := r.subscribe(t, 1)
+	next(t, c, 2)
+	if got := r.metadata(t, "writer-1")["piccolo.database"]; got != "first" {
+		t.Errorf("the consumer names database %q", got)
+	}
+	stop()
+
+	other := r.join(t)
+	other.Own("second", false)
+	refused := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, piccolo.ErrOwned) {
+			t.Fatalf("%s: got error %v, want %v", what, err, piccolo.ErrOwned)
+		}
+		for _, part := range []string{"partition 1", "database first", "second", "piccolo stream move"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%q does not say %q", err, part)
+			}
+		}
+	}
+	_, err := other.Subscribe(soon(t), 1, drop, func(error) {})
+	refused("Subscribe", err)
+	if err := r.Rewind(soon(t), 1); err != nil { // makes the consumer anew
+		t.Fatal(err)
+	}
+	_, err = other.Subscribe(soon(t), 1, drop, func(error) {})
+	refused("Subscribe after Rewind", err)
+	other.subscribe(t, 2) // which is nobody's
+
+	other.Own("second", true)
+	c, _ = other.subscribe(t, 1)
+	next(t, c, 2)
+	if got := r.metadata(t, "writer-1")["piccolo.database"]; got != "second" {
+		t.Errorf("adopted, the consumer names database %q", got)
+	}
+}
+
+// A copy of a database has its id. The writer that subscribed last has the
+// partition, and the one before is told.
+func TestCopyOfADatabaseSupersedes(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.Own("same", false)
+	r.subscribe(t, 0)
+	if _, err := r.State(soon(t), 0); err != nil {
+		t.Fatal(err)
+	}
+	copied := r.join(t)
+	copied.Own("same", false)
+	copied.subscribe(t, 0)
+	if _, err := r.State(soon(t), 0); !errors.Is(err, piccolo.ErrFenced) {
+		t.Errorf("the state of the one before: got error %v, want %v", err, piccolo.ErrFenced)
+	}
+	if _, err := copied.State(soon(t), 0); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A lock goes with the process that holds it, however that ends. So nobody has
+// to guess whether the one before still works, as with a lease; and if the lock
+// were to fail, the database's fence lets only the last to open it commit.
+
+// lockDir makes the data directory, where there is none, and takes it for this
+// process.
+func lockDir(dir string) (unlock func(), err error) { return lockDirWaiting(dir, nil) }
+
+// lockDirWaiting waits for the process that has the directory, and says so to
+// log; where that is nil, it does not wait.
+func lockDirWaiting(dir string, log *slog.Logger) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("data directory: %w: choose another with --data", err)
+	}
+	unlock, err = lockFile(filepath.Join(dir, "lock"), log)
+	if errors.As(err, new(lockedError)) {
+		return nil, fmt.Errorf("data directory %s is %w: stop it, or choose another with --data", dir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w: choose another with --data", err)
+	}
+	return unlock, nil
+}
+
+// lockDatabase takes the database at path for the one process that writes it.
+// Where log is not nil, it waits for the one that does.
+func lockDatabase(path string, log *slog.Logger) (unlock func(), err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // a database has one lock, by whatever name it is opened
+	}
+	unlock, err = lockFile(path+"-lock", log)
+	if errors.As(err, new(lockedError)) {
+		return nil, fmt.Errorf("database %s is %w: one process writes a database; stop it, choose another with --db, or wait for it with piccolo writer --standby", path, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("database: %w: does the directory exist, and may this user write there?", err)
+	}
+	return unlock, nil
+}
+
+// lockedError says who has the lock.
+type lockedError struct{ pid string }
+
+func (e lockedError) Error() string {
+	return fmt.Sprintf("in use by another piccolo (process %s)", e.pid)
+}
+
+func lockFile(path string, log *slog.Logger) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+		}
+	}()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		pid, _ := os.ReadFile(path)
+		holder := lockedError{strings.TrimSpace(string(pid))}
+		if log == nil {
+			return nil, holder
+		}
+		log.Info("standing by until the other piccolo ends", "lock", path, "process", holder.pid)
+		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		}
+		if err == nil {
+			log.Info("the other piccolo has ended, taking over", "lock", path)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if err := f.Truncate(0); err == nil {
+		_, _ = fmt.Fprintln(f, os.Getpid()) // for whoever finds it taken
+	}
+	return func() { _ = f.Close() }, nil
+}

@@ -67,21 +67,3 @@ type Applied struct {
 	Totals    map[string]int64 // of the keys whose delta wanted it, after the commit
 	Conflicts []Claim          // of the onces that counted nothing because their token stands for another payload
 }
-
-// Query asks a writer for a key's value, once the batches of After have been
-// folded.
-type Query struct {
-	Key   string `json:"key"`
-	After string `json:"after,omitempty"` // a receipt
-}
-
-// Answer is what a writer says to a Query.
-//
-// FreshnessMS is how long ago, in milliseconds, the oldest batch that the
-// stream holds and the value lacks was accepted; 0 where it lacks none.
-type Answer struct {
-	Key         string  `json:"key"`
-	Found       bool    `json:"found"`
-	Value       int64   `json:"value"`
-	FreshnessMS float64 `json:"freshness_ms"`
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -46,12 +47,13 @@ func TestQueryIsAnsweredByTheWriterOfThePartition(t *testing.T) {
 			if q.After != "p.0.1,p.0.2" {
 				t.Errorf("after %q", q.After)
 			}
-			return piccolo.Answer{Key: q.Key, Found: true, Value: int64(-partition), FreshnessMS: 1.5}, nil
+			return piccolo.Answer{Numbers: []piccolo.Number{{Key: q.Keys[0], Value: int64(-partition)}}, FreshnessMS: 1.5}, nil
 		})
 	}
 	for partition := range 2 {
-		got, err := r.Query(soon(t), partition, piccolo.Query{Key: "ключ/\x01", After: "p.0.1,p.0.2"})
-		if want := (piccolo.Answer{Key: "ключ/\x01", Found: true, Value: int64(-partition), FreshnessMS: 1.5}); got != want || err != nil {
+		got, err := r.Query(soon(t), partition, piccolo.Query{Keys: []string{"ключ/\x01"}, After: "p.0.1,p.0.2"})
+		want := piccolo.Answer{Numbers: []piccolo.Number{{Key: "ключ/\x01", Value: int64(-partition)}}, FreshnessMS: 1.5}
+		if !reflect.DeepEqual(got, want) || err != nil {
 			t.Errorf("partition %d: %+v, %v: want %+v", partition, got, err, want)
 		}
 	}
@@ -61,11 +63,11 @@ func TestQueryWithoutAWriter(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	stop := r.serve(t, 0, nil)
-	if _, err := r.Query(soon(t), 1, piccolo.Query{Key: "foo"}); err == nil || err.Error() != "no writer serves partition 1" {
+	if _, err := r.Query(soon(t), 1, piccolo.Query{Keys: []string{"foo"}}); err == nil || err.Error() != "no writer serves partition 1" {
 		t.Errorf("%v", err)
 	}
 	stop()
-	if _, err := r.Query(soon(t), 0, piccolo.Query{Key: "foo"}); err == nil || err.Error() != "no writer serves partition 0" {
+	if _, err := r.Query(soon(t), 0, piccolo.Query{Keys: []string{"foo"}}); err == nil || err.Error() != "no writer serves partition 0" {
 		t.Errorf("after stop: %v", err)
 	}
 }
@@ -76,7 +78,7 @@ func TestQueryThatFails(t *testing.T) {
 	r.serve(t, 0, func(context.Context, piccolo.Query) (piccolo.Answer, error) {
 		return piccolo.Answer{}, errors.New("the database is closed")
 	})
-	if _, err := r.Query(soon(t), 0, piccolo.Query{Key: "foo"}); err == nil || err.Error() != "the database is closed" {
+	if _, err := r.Query(soon(t), 0, piccolo.Query{Keys: []string{"foo"}}); err == nil || err.Error() != "the database is closed" {
 		t.Errorf("%v", err)
 	}
 }
@@ -95,7 +97,7 @@ func TestQueryDeadline(t *testing.T) {
 	const wait = 50 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
-	if _, err := r.Query(ctx, 0, piccolo.Query{Key: "foo"}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := r.Query(ctx, 0, piccolo.Query{Keys: []string{"foo"}}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 	if d := <-left; d > wait {
@@ -109,7 +111,7 @@ func TestWriterThatSaysItIsLate(t *testing.T) {
 	r.serve(t, 0, func(context.Context, piccolo.Query) (piccolo.Answer, error) {
 		return piccolo.Answer{}, context.DeadlineExceeded
 	})
-	if _, err := r.Query(soon(t), 0, piccolo.Query{Key: "foo"}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := r.Query(soon(t), 0, piccolo.Query{Keys: []string{"foo"}}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 }
@@ -125,15 +127,15 @@ func TestQueriesAreAnsweredSideBySide(t *testing.T) {
 			close(waits)
 			<-gate
 		}
-		return piccolo.Answer{Key: q.Key, Found: true}, nil
+		return piccolo.Answer{}, nil
 	})
 	slow := make(chan error, 1)
 	go func() {
-		_, err := r.Query(soon(t), 0, piccolo.Query{Key: "foo", After: "p.0.1"})
+		_, err := r.Query(soon(t), 0, piccolo.Query{Keys: []string{"foo"}, After: "p.0.1"})
 		slow <- err
 	}()
 	<-waits
-	if _, err := r.Query(soon(t), 0, piccolo.Query{Key: "bar"}); err != nil {
+	if _, err := r.Query(soon(t), 0, piccolo.Query{Keys: []string{"bar"}}); err != nil {
 		t.Error(err)
 	}
 	close(gate)
@@ -149,10 +151,10 @@ func TestQueryByHand(t *testing.T) {
 		if deadline, bounded := ctx.Deadline(); !bounded || time.Until(deadline) > 5*time.Second {
 			t.Errorf("deadline %s, %t", deadline, bounded)
 		}
-		return piccolo.Answer{Key: q.Key, Found: true, Value: 10}, nil
+		return piccolo.Answer{Numbers: []piccolo.Number{{Key: q.Keys[0], Value: 10}}}, nil
 	})
-	msg := r.byHand(t, "piccolo.query.0", `{"key":"foo"}`)
-	if got, want := string(msg.Data), `{"key":"foo","found":true,"value":10,"freshness_ms":0}`; got != want {
+	msg := r.byHand(t, "piccolo.query.0", `{"keys":["foo"]}`)
+	if got, want := string(msg.Data), `{"numbers":[{"key":"foo","value":10}],"freshness_ms":0}`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	msg = r.byHand(t, "piccolo.query.0", `foo`)

@@ -63,3 +63,13 @@ func (s *Store) Positions(ctx context.Context) (map[int]piccolo.Position, error)
 func (s *Store) Value(ctx context.Context, key string) (value int64, ok bool, err error) {
 	return s.read.Value(ctx, key)
 }
+
+// Values reads the committed numbers of keys, as Reader.Values does.
+func (s *Store) Values(ctx context.Context, keys []string) ([]piccolo.Number, error) {
+	return s.read.Values(ctx, keys)
+}
+
+// Page reads a page of the committed numbers, as Reader.Page does.
+func (s *Store) Page(ctx context.Context, p *piccolo.Page, partitions []int) ([]piccolo.Number, bool, error) {
+	return s.read.Page(ctx, p, partitions)
+}

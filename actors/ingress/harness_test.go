@@ -431,14 +431,25 @@ type reader struct {
 	t          *testing.T
 	partitions int
 	answer     func(context.Context, piccolo.Query) (piccolo.Answer, error)
+	writers    func(context.Context, int, piccolo.Query) (piccolo.Answer, error) // where it matters which is asked
+}
+
+// value answers with one number, the first that is asked for.
+func value(q piccolo.Query, v int64) piccolo.Answer {
+	return piccolo.Answer{Numbers: []piccolo.Number{{Key: q.Keys[0], Value: v}}}
 }
 
 func (r *reader) Query(ctx context.Context, partition int, q piccolo.Query) (piccolo.Answer, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		r.t.Error("a query without a deadline")
 	}
-	if want := piccolo.Partition(piccolo.Hash(q.Key), r.partitions); partition != want {
-		r.t.Errorf("query for key %q of partition %d went to %d", q.Key, want, partition)
+	for _, key := range q.Keys {
+		if want := piccolo.Partition(piccolo.Hash(key), r.partitions); partition != want {
+			r.t.Errorf("query for key %q of partition %d went to %d", key, want, partition)
+		}
+	}
+	if r.writers != nil {
+		return r.writers(ctx, partition, q)
 	}
 	return r.answer(ctx, q)
 }

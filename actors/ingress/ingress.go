@@ -23,7 +23,7 @@ import (
 	"github.com/piccolo-counter/piccolo"
 )
 
-// Reader answers a query for a key of a partition.
+// Reader has a query answered by the writer that owns a partition.
 type Reader interface {
 	Query(ctx context.Context, partition int, q piccolo.Query) (piccolo.Answer, error)
 }
@@ -63,6 +63,7 @@ type Ingress struct {
 	timers   sync.Pool // of *time.Timer, for replies that wait
 	replies  Replies
 	silent   silent
+	writers  atomic.Pointer[[]int] // a partition of each, as far as is known
 
 	refuse   atomic.Pointer[error] // why nothing more may be counted, if so
 	draining atomic.Bool

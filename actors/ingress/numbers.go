@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -20,55 +21,171 @@ func (in *Ingress) number(ctx *fasthttp.RequestCtx, path, query []byte) {
 			problem = bad("key", "%v: %s", err, quote(key))
 		}
 	}
+	var s selection
+	if problem == nil {
+		problem = s.parse(query, "after")
+	}
+	if problem == nil {
+		s.keys = []string{string(key)}
+		problem = s.check(in.MaxKeyBytes)
+	}
 	if problem != nil {
 		in.fail(ctx, problem)
 		return
 	}
-	partition := piccolo.Partition(piccolo.Hash(key), len(in.reducers))
-	q := piccolo.Query{Key: string(key)}
-	for name := range ctx.QueryArgs().All() {
-		if string(name) != "after" {
-			in.fail(ctx, newProblem(400, "parameter %s is unknown: want after", quote(name)))
-			return
+	values, freshness, problem := in.values(&s)
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	value, ok := values[s.keys[0]]
+	if !ok {
+		in.fail(ctx, newProblem(404, "key %s was never counted", quote(key)))
+		return
+	}
+	in.answer(ctx, struct {
+		number
+		FreshnessMS float64 `json:"freshness_ms"`
+	}{newNumber(piccolo.Number{Key: s.keys[0], Value: value}), freshness})
+}
+
+// numbers serves GET /v1/numbers: the committed values of many keys, or a page
+// of them.
+func (in *Ingress) numbers(ctx *fasthttp.RequestCtx, _, query []byte) {
+	var s selection
+	problem := s.parse(query, "key", "prefix", "limit", "after", "order")
+	if problem == nil {
+		problem = s.check(in.MaxKeyBytes)
+	}
+	switch {
+	case problem != nil:
+	case len(s.keys) > 0:
+		problem = in.many(ctx, &s)
+	default:
+		problem = in.page(ctx, &s)
+	}
+	if problem != nil {
+		in.fail(ctx, problem)
+	}
+}
+
+// many answers with the keys in the order in which they were asked for, and
+// with those that were never counted by themselves: none has a value that it
+// does not have.
+func (in *Ingress) many(ctx *fasthttp.RequestCtx, s *selection) *problem {
+	values, freshness, problem := in.values(s)
+	if problem != nil {
+		return problem
+	}
+	found, missing := []number{}, []string{}
+	for _, key := range s.keys {
+		if value, ok := values[key]; ok {
+			found = append(found, newNumber(piccolo.Number{Key: key, Value: value}))
+		} else {
+			missing = append(missing, key)
 		}
 	}
-	if after := ctx.QueryArgs().Peek("after"); after != nil {
-		receipt, err := piccolo.ParseReceipt(string(after))
-		if err != nil {
-			in.fail(ctx, bad("after", "is not a receipt: %s", quote(after)))
-			return
+	in.answer(ctx, struct {
+		Numbers     []number `json:"numbers"`
+		Missing     []string `json:"missing"`
+		FreshnessMS float64  `json:"freshness_ms"`
+	}{found, missing, freshness})
+	return nil
+}
+
+// page answers with a page that is merged from those of all writers.
+func (in *Ingress) page(ctx *fasthttp.RequestCtx, s *selection) *problem {
+	timeout, cancel := context.WithTimeout(context.Background(), in.AckTimeout)
+	defer cancel()
+	p := s.page
+	p.Of = len(in.reducers)
+	answers, err := in.askWriters(timeout, piccolo.Query{Page: &p})
+	if err != nil {
+		return in.unreadable(err, "")
+	}
+	merged := merge(&p, answers)
+	numbers := make([]number, len(merged.Numbers))
+	for i, n := range merged.Numbers {
+		numbers[i] = newNumber(n)
+	}
+	next := ""
+	if merged.More && !p.ByValue {
+		next = merged.Numbers[len(merged.Numbers)-1].Key
+	}
+	in.answer(ctx, struct {
+		Numbers     []number `json:"numbers"`
+		Next        string   `json:"next,omitempty"`
+		FreshnessMS float64  `json:"freshness_ms"`
+	}{numbers, next, merged.FreshnessMS})
+	return nil
+}
+
+// number is a number as clients see it. Value is exact where the client reads
+// integers; ValueText is so for clients whose numbers are doubles, too.
+type number struct {
+	Key       string `json:"key"`
+	Value     int64  `json:"value"`
+	ValueText int64  `json:"value_text,string"`
+}
+
+func newNumber(n piccolo.Number) number { return number{n.Key, n.Value, n.Value} }
+
+func (in *Ingress) answer(ctx *fasthttp.RequestCtx, reply any) {
+	body, err := json.Marshal(reply)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	in.replies.count(fasthttp.StatusOK)
+	ctx.SetContentTypeBytes(jsonContentType)
+	ctx.SetBody(append(body, '\n'))
+}
+
+// values reads keys, of any partitions, once the batches of the receipt that
+// concern them are in the database.
+func (in *Ingress) values(s *selection) (values map[string]int64, freshness float64, problem *problem) {
+	of := make(map[int][]string)
+	var partitions []int
+	for _, key := range s.keys {
+		partition := piccolo.Partition(piccolo.Hash(key), len(in.reducers))
+		if of[partition] == nil {
+			partitions = append(partitions, partition)
 		}
-		receipt = receipt.In(partition)
-		q.After = receipt.String()
-		in.pull(receipt)
+		of[partition] = append(of[partition], key)
 	}
 	timeout, cancel := context.WithTimeout(context.Background(), in.AckTimeout)
 	defer cancel()
-	answer, err := in.Reader.Query(timeout, partition, q)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded) && q.After != "":
-		in.fail(ctx, newProblem(504, "the batch of receipt %s was not committed within %s", q.After, in.AckTimeout))
-	case errors.Is(err, context.DeadlineExceeded):
-		in.fail(ctx, newProblem(504, "the writer did not answer within %s", in.AckTimeout))
-	case err != nil:
-		p := newProblem(503, "the value cannot be read now: %v", err)
-		p.retryAfter = time.Second
-		in.fail(ctx, p)
-	case !answer.Found:
-		in.fail(ctx, newProblem(404, "key %s was never counted", quote(key)))
-	default:
-		in.replies.count(fasthttp.StatusOK)
-		body, err := json.Marshal(struct {
-			Key         string  `json:"key"`
-			Value       int64   `json:"value"`
-			FreshnessMS float64 `json:"freshness_ms"`
-		}{answer.Key, answer.Value, answer.FreshnessMS})
-		if err != nil {
-			panic(err) // strings and numbers
-		}
-		ctx.SetContentType("application/json")
-		ctx.SetBody(append(body, '\n'))
+	var waited piccolo.Receipt
+	answers, err := in.ask(timeout, partitions, func(partition int) piccolo.Query {
+		receipt := s.receipt.In(partition)
+		waited = append(waited, receipt...)
+		in.pull(receipt)
+		return piccolo.Query{Keys: of[partition], After: receipt.String()}
+	})
+	if err != nil {
+		return nil, 0, in.unreadable(err, waited.String())
 	}
+	values = make(map[string]int64, len(s.keys))
+	for _, a := range answers {
+		freshness = max(freshness, a.FreshnessMS)
+		for _, n := range a.Numbers {
+			values[n.Key] = n.Value
+		}
+	}
+	return values, freshness, nil
+}
+
+// unreadable is the refusal of a read that failed, which waited for the batches
+// of a receipt.
+func (in *Ingress) unreadable(err error, receipt string) *problem {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && receipt != "":
+		return newProblem(504, "the batch of receipt %s was not committed within %s", receipt, in.AckTimeout)
+	case errors.Is(err, context.DeadlineExceeded):
+		return newProblem(504, "the writer did not answer within %s", in.AckTimeout)
+	}
+	p := newProblem(503, "numbers cannot be read now: %v", err)
+	p.retryAfter = time.Second
+	return p
 }
 
 // pull has what a receipt of this process names flushed, if it still waits for
@@ -82,4 +199,36 @@ func (in *Ingress) pull(r piccolo.Receipt) {
 			p.wait()
 		}
 	}
+}
+
+// merge makes one page of the pages of all writers. A key that two of them have
+// counts once. Where a writer has more than it answered, nothing is known of
+// what comes behind its last number, so the page ends there.
+func merge(p *piccolo.Page, answers []piccolo.Answer) (merged piccolo.Answer) {
+	var end *piccolo.Number
+	seen := make(map[string]bool)
+	for _, a := range answers {
+		merged.FreshnessMS = max(merged.FreshnessMS, a.FreshnessMS)
+		for i := range a.Numbers {
+			if n := a.Numbers[i]; !seen[n.Key] {
+				seen[n.Key] = true
+				merged.Numbers = append(merged.Numbers, n)
+			}
+		}
+		if last := len(a.Numbers) - 1; a.More && last >= 0 {
+			merged.More = true
+			if end == nil || p.Compare(a.Numbers[last], *end) < 0 {
+				end = &a.Numbers[last]
+			}
+		}
+	}
+	slices.SortFunc(merged.Numbers, p.Compare)
+	keep := min(len(merged.Numbers), p.Limit)
+	for end != nil && keep > 1 && p.Compare(merged.Numbers[keep-1], *end) > 0 {
+		keep--
+	}
+	if keep < len(merged.Numbers) {
+		merged.Numbers, merged.More = merged.Numbers[:keep], true
+	}
+	return merged
 }

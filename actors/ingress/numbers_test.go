@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,9 @@ func TestNumberOfAKey(t *testing.T) {
 	t.Parallel()
 	d := open(t, func(c *ingress.Config) { c.Partitions = 3 })
 	d.reader.answer = func(_ context.Context, q piccolo.Query) (piccolo.Answer, error) {
-		return piccolo.Answer{Key: q.Key, Found: true, Value: -42, FreshnessMS: 1.5}, nil
+		a := value(q, -42)
+		a.FreshnessMS = 1.5
+		return a, nil
 	}
 	for _, c := range []struct{ path, key string }{
 		{"foo", "foo"},
@@ -45,6 +48,7 @@ func TestNumberOfAKey(t *testing.T) {
 			var got struct {
 				Key         string   `json:"key"`
 				Value       int64    `json:"value"`
+				ValueText   string   `json:"value_text"`
 				FreshnessMS *float64 `json:"freshness_ms"`
 			}
 			dec := json.NewDecoder(strings.NewReader(r.body))
@@ -55,7 +59,7 @@ func TestNumberOfAKey(t *testing.T) {
 			if r.status != 200 || r.header.Get("Content-Type") != "application/json" {
 				t.Errorf("%d, Content-Type %q", r.status, r.header.Get("Content-Type"))
 			}
-			if got.Key != c.key || got.Value != -42 || got.FreshnessMS == nil || *got.FreshnessMS != 1.5 {
+			if got.Key != c.key || got.Value != -42 || got.ValueText != "-42" || got.FreshnessMS == nil || *got.FreshnessMS != 1.5 {
 				t.Errorf("%s: want key %q, value -42, freshness 1.5 ms", r.body, c.key)
 			}
 		})
@@ -121,7 +125,7 @@ func TestNumberThatCannotBeRead(t *testing.T) {
 		status int
 		detail string
 	}{
-		{"never counted", "foo", piccolo.Answer{Key: "foo"}, nil, 404, `key "foo" was never counted`},
+		{"never counted", "foo", piccolo.Answer{}, nil, 404, `key "foo" was never counted`},
 		{"no writer", "foo", piccolo.Answer{}, errors.New("no writer serves partition 0"), 503, "no writer serves partition 0"},
 		{"no answer in time", "foo", piccolo.Answer{}, context.DeadlineExceeded, 504, "the writer did not answer within 1m0s"},
 		{"not folded in time", "foo?after=p.0.7", piccolo.Answer{}, context.DeadlineExceeded, 504, "receipt p.0.7 was not committed within 1m0s"},
@@ -173,10 +177,10 @@ func TestNumberAfterReceipt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := d.of(t)
 			d.reader.answer = func(_ context.Context, q piccolo.Query) (piccolo.Answer, error) {
-				if q.Key != "foo" || q.After != c.after {
+				if !slices.Equal(q.Keys, []string{"foo"}) || q.After != c.after {
 					t.Errorf("asked for %+v: want foo after %q", q, c.after)
 				}
-				return piccolo.Answer{Key: q.Key, Found: true, Value: 1}, nil
+				return value(q, 1), nil
 			}
 			if r := d.read("/v1/numbers/foo" + c.query); r.status != 200 {
 				t.Errorf("%d %s", r.status, r.body)
@@ -193,7 +197,7 @@ func TestNumberAfterReceiptPullsTheFlush(t *testing.T) {
 	d.reader.answer = func(ctx context.Context, q piccolo.Query) (piccolo.Answer, error) {
 		select {
 		case <-d.stream.asked:
-			return piccolo.Answer{Key: q.Key, Found: true, Value: 1}, nil
+			return value(q, 1), nil
 		case <-ctx.Done():
 			return piccolo.Answer{}, ctx.Err()
 		}

@@ -16,7 +16,10 @@ func TestRepliesAreCounted(t *testing.T) {
 	d := open(t)
 	d.commitsAll()
 	d.reader.answer = func(_ context.Context, q piccolo.Query) (piccolo.Answer, error) {
-		return piccolo.Answer{Key: q.Key, Found: q.Key == "foo"}, nil
+		if q.Keys[0] != "foo" {
+			return piccolo.Answer{}, nil
+		}
+		return value(q, 1), nil
 	}
 	for range 3 {
 		d.count("foo", "memory")

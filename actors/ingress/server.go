@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -35,8 +34,6 @@ type quiet struct{ log *slog.Logger }
 
 func (q quiet) Printf(format string, args ...any) { q.log.Debug("http: "+format, "args", args) }
 
-const numbersPath = "/v1/numbers/"
-
 func (in *Ingress) handle(ctx *fasthttp.RequestCtx) {
 	if in.draining.Load() {
 		defer ctx.SetConnectionClose()
@@ -46,43 +43,15 @@ func (in *Ingress) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	path, query, _ := bytes.Cut(ctx.RequestURI(), []byte{'?'})
-	switch {
-	case string(path) == "/increment":
-		if in.allow(ctx, "POST") && in.permit(ctx, roleIncrement) {
-			in.increment(ctx, query)
-		}
-	case bytes.HasPrefix(path, []byte(numbersPath)):
-		if in.allow(ctx, "GET", "HEAD") && in.permit(ctx, roleRead) {
-			in.number(ctx, path[len(numbersPath):], query)
-		}
-	case string(path) == "/livez":
-		if in.allow(ctx, "GET", "HEAD") {
-			ctx.SetContentType("text/plain; charset=utf-8")
-			ctx.SetBodyString("ok\n")
-		}
-	case string(path) == "/readyz":
-		if in.allow(ctx, "GET", "HEAD") {
-			in.ready(ctx)
-		}
-	default:
-		in.fail(ctx, newProblem(404, "nothing is served at %s: see POST /increment and GET /v1/numbers/{key}", quote(path)))
-	}
+	in.route(ctx, path, query)
 }
 
-func (in *Ingress) allow(ctx *fasthttp.RequestCtx, methods ...string) bool {
-	for _, m := range methods {
-		if string(ctx.Method()) == m {
-			return true
-		}
-	}
-	list := strings.Join(methods, ", ")
-	p := newProblem(405, "%s is not for this path: use %s", quote(ctx.Method()), list)
-	p.allow = list
-	in.fail(ctx, p)
-	return false
+func (in *Ingress) live(ctx *fasthttp.RequestCtx, _, _ []byte) {
+	ctx.SetContentType("text/plain; charset=utf-8")
+	ctx.SetBodyString("ok\n")
 }
 
-func (in *Ingress) ready(ctx *fasthttp.RequestCtx) {
+func (in *Ingress) ready(ctx *fasthttp.RequestCtx, _, _ []byte) {
 	if err := in.Check(ctx); err != nil {
 		in.fail(ctx, unavailable(err))
 		return

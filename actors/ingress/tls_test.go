@@ -31,7 +31,7 @@ func TestTLSServesEveryRoute(t *testing.T) {
 	t.Parallel()
 	d, _ := secured(t)
 	d.reader.answer = func(_ context.Context, q piccolo.Query) (piccolo.Answer, error) {
-		return piccolo.Answer{Found: true, Key: q.Key, Value: 7}, nil
+		return value(q, 7), nil
 	}
 	d.acked(d.send(request{contentType: form, body: "key=foo&value=10"}), 200, "stored")
 	d.refused(d.send(request{contentType: form, body: "key=foo&value=ten"}), 400)

@@ -295,7 +295,7 @@ func guarded(t *testing.T, content string) (d, trusted *door, file *tokens) {
 	}
 	d = open(t, func(c *ingress.Config) { c.Tokens = file.Tokens })
 	d.reader.answer = func(_ context.Context, q piccolo.Query) (piccolo.Answer, error) {
-		return piccolo.Answer{Found: true, Key: q.Key, Value: 7}, nil
+		return value(q, 7), nil
 	}
 	words := strings.Fields(content)
 	trusted = d.of(t)

@@ -2,14 +2,16 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
 )
 
-// Answer reads the committed value of a key, once the batches of q.After are
-// in it. It returns the context's error when that takes too long.
+// Answer reads committed numbers, once the batches of q.After are in them. It
+// returns the context's error when that takes too long.
 func (w *Writer) Answer(ctx context.Context, q piccolo.Query) (piccolo.Answer, error) {
+	var since time.Time
 	if q.After != "" {
 		receipt, err := piccolo.ParseReceipt(q.After)
 		if err != nil {
@@ -18,20 +20,45 @@ func (w *Writer) Answer(ctx context.Context, q piccolo.Query) (piccolo.Answer, e
 		if err := w.await(ctx, receipt); err != nil {
 			return piccolo.Answer{}, err
 		}
+		since = time.Now()
 	}
+	switch {
+	case q.Page != nil && q.Page.ByValue:
+		return w.largest.find(ctx, w, *q.Page, since)
+	case q.Page != nil:
+		return w.page(ctx, q.Page)
+	case len(q.Keys) > 0:
+		return w.values(ctx, q.Keys)
+	}
+	return piccolo.Answer{}, errors.New(`the query names neither keys nor a page: {"keys":["foo"]} or {"page":{"prefix":"f","limit":10}}`)
+}
+
+func (w *Writer) values(ctx context.Context, keys []string) (a piccolo.Answer, err error) {
+	a.FreshnessMS = w.lacking() // before the read, which then lacks no more than that
+	a.Numbers, err = w.Store.Values(ctx, keys)
+	return a, err
+}
+
+func (w *Writer) page(ctx context.Context, p *piccolo.Page) (a piccolo.Answer, err error) {
+	a.FreshnessMS = w.lacking()
+	a.Partitions = w.Partitions
+	a.Numbers, a.More, err = w.Store.Page(ctx, p, w.Partitions)
+	return a, err
+}
+
+// lacking is how long ago, in milliseconds, the oldest increment was accepted
+// that has been fetched and not committed; 0 where there is none.
+func (w *Writer) lacking() float64 {
 	w.mu.Lock()
 	oldest := w.oldest
 	w.mu.Unlock()
-	value, found, err := w.Store.Value(ctx, q.Key)
-	if err != nil {
-		return piccolo.Answer{}, err
+	if oldest.IsZero() {
+		return 0
 	}
-	a := piccolo.Answer{Key: q.Key, Found: found, Value: value}
-	if !oldest.IsZero() {
-		a.FreshnessMS = max(0, float64(time.Since(oldest).Microseconds())/1000)
-	}
-	return a, nil
+	return max(0, milliseconds(time.Since(oldest)))
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // await returns when every batch of the receipt has been folded.
 func (w *Writer) await(ctx context.Context, receipt piccolo.Receipt) error {

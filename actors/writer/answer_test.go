@@ -3,6 +3,7 @@ package writer_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,14 +15,12 @@ func TestAnswer(t *testing.T) {
 		r.stream.publish(batch(1, piccolo.Delta{Key: "a", Value: -7}, piccolo.Delta{Key: "zero"}))
 		r.start()
 		r.settle()
-		for _, want := range []piccolo.Answer{
-			{Key: "a", Found: true, Value: -7},
-			{Key: "zero", Found: true},
-			{Key: "never counted"},
-		} {
-			if got, err := r.writer.Answer(t.Context(), piccolo.Query{Key: want.Key}); err != nil || got != want {
-				t.Errorf("got %+v, error %v, want %+v", got, err, want)
-			}
+		a, err := r.writer.Answer(t.Context(), piccolo.Query{Keys: []string{"zero", "never counted", "a"}})
+		if want := []piccolo.Number{{Key: "a", Value: -7}, {Key: "zero"}}; err != nil || !slices.Equal(a.Numbers, want) {
+			t.Errorf("got %+v, error %v, want %+v", a, err, want)
+		}
+		if a, err := r.writer.Answer(t.Context(), piccolo.Query{}); err == nil {
+			t.Errorf("a query for nothing is answered with %+v", a)
 		}
 	})
 }
@@ -31,8 +30,8 @@ func (r *rig) answer(ctx context.Context, q piccolo.Query) <-chan error {
 	answered := make(chan error, 1)
 	go func() {
 		a, err := r.writer.Answer(ctx, q)
-		if err == nil && a.Value != 3 {
-			r.t.Errorf("k is answered as %d, want 3", a.Value)
+		if err == nil && a.Numbers[0].Value != 3 {
+			r.t.Errorf("k is answered as %+v, want 3", a)
 		}
 		answered <- err
 	}()
@@ -45,7 +44,7 @@ func TestAnswerWaitsForAReceipt(t *testing.T) {
 		r.start()
 		r.stream.publish(ones(1)...)
 		r.settle()
-		answered := r.answer(t.Context(), piccolo.Query{Key: "k", After: "p.0.1,p.0.3"})
+		answered := r.answer(t.Context(), piccolo.Query{Keys: []string{"k"}, After: "p.0.1,p.0.3"})
 		for seq := uint64(2); seq <= 3; seq++ {
 			r.settle()
 			select {
@@ -72,7 +71,7 @@ func TestAnswerHurriesTheFold(t *testing.T) {
 		r.stream.publish(ones(3)...)
 		r.settle()
 		start := time.Now()
-		if err := <-r.answer(t.Context(), piccolo.Query{Key: "k", After: "p.0.3"}); err != nil {
+		if err := <-r.answer(t.Context(), piccolo.Query{Keys: []string{"k"}, After: "p.0.3"}); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(start); took != r.store.takes {
@@ -87,7 +86,7 @@ func TestAnswerHurriesOneFold(t *testing.T) {
 		r.Freshness = time.Second
 		r.store.takes = 50 * time.Millisecond
 		r.start()
-		answered := r.answer(t.Context(), piccolo.Query{Key: "k", After: "p.0.3"})
+		answered := r.answer(t.Context(), piccolo.Query{Keys: []string{"k"}, After: "p.0.3"})
 		r.settle()
 		r.stream.publish(ones(1, 2, 3)...)
 		if err := <-answered; err != nil {
@@ -107,13 +106,13 @@ func TestAnswerThatDoesNotCome(t *testing.T) {
 		r.start()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := <-r.answer(ctx, piccolo.Query{Key: "k", After: "p.0.1"}); !errors.Is(err, context.DeadlineExceeded) {
+		if err := <-r.answer(ctx, piccolo.Query{Keys: []string{"k"}, After: "p.0.1"}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got error %v, want %v", err, context.DeadlineExceeded)
 		}
-		if err := <-r.answer(t.Context(), piccolo.Query{Key: "k", After: "yesterday"}); err == nil {
+		if err := <-r.answer(t.Context(), piccolo.Query{Keys: []string{"k"}, After: "yesterday"}); err == nil {
 			t.Error("a receipt that is none was waited for")
 		}
-		answered := r.answer(t.Context(), piccolo.Query{Key: "k", After: "p.0.1"})
+		answered := r.answer(t.Context(), piccolo.Query{Keys: []string{"k"}, After: "p.0.1"})
 		r.settle()
 		if err := r.stop(); err != nil {
 			t.Fatal(err)
@@ -131,13 +130,13 @@ func TestAnswerTellsItsFreshness(t *testing.T) {
 		r.store.ends(outcome{err: piccolo.ErrNoRoom}, outcome{err: piccolo.ErrNoRoom}, outcome{err: piccolo.ErrNoRoom})
 		r.start()
 		r.pass(250 * time.Millisecond)
-		a, err := r.writer.Answer(t.Context(), piccolo.Query{Key: "k"})
-		if err != nil || a.Found || a.FreshnessMS != 250 {
+		a, err := r.writer.Answer(t.Context(), piccolo.Query{Keys: []string{"k"}})
+		if err != nil || len(a.Numbers) > 0 || a.FreshnessMS != 250 {
 			t.Errorf("got %+v, error %v, want nothing found and 250 ms", a, err)
 		}
 		r.pass(time.Minute)
-		a, err = r.writer.Answer(t.Context(), piccolo.Query{Key: "k"})
-		if err != nil || a.Value != 3 || a.FreshnessMS != 0 {
+		a, err = r.writer.Answer(t.Context(), piccolo.Query{Keys: []string{"k"}})
+		if err != nil || a.Numbers[0].Value != 3 || a.FreshnessMS != 0 {
 			t.Errorf("got %+v, error %v, want 3 and nothing lacking", a, err)
 		}
 	})

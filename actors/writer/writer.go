@@ -45,7 +45,12 @@ type Store interface {
 	// piccolo.ErrLocked it may be asked again, once the ledger has been read
 	// again; after any other error it may not.
 	Commit(context.Context, *piccolo.Fold) (piccolo.Folded, error)
-	Value(ctx context.Context, key string) (value int64, ok bool, err error)
+	// Values reads the committed numbers of keys; one never counted is left
+	// out.
+	Values(ctx context.Context, keys []string) ([]piccolo.Number, error)
+	// Page reads a page of those in some partitions, and whether there are
+	// more behind it.
+	Page(ctx context.Context, p *piccolo.Page, partitions []int) ([]piccolo.Number, bool, error)
 }
 
 // Observer is told of every commit.
@@ -97,6 +102,8 @@ type Writer struct {
 	ledger    *piccolo.Ledger
 	committed chan struct{} // closed, and made anew, after every commit
 	oldest    time.Time     // when the oldest batch that is fetched and not committed was accepted
+
+	largest largest
 
 	cancel   context.CancelFunc
 	ctx      context.Context // ends when Execute does

@@ -1,0 +1,121 @@
+package ingress
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// selection is which numbers a reader asks for, in a query string: some keys,
+// or those with a prefix.
+type selection struct {
+	keys    []string
+	receipt piccolo.Receipt // that the values of the keys wait for
+	page    piccolo.Page
+
+	given map[string]string // the parameters that came, but for key
+}
+
+// defaultPage is how many numbers a page holds when nobody says.
+const defaultPage = 100
+
+// parse reads a query string that may have these parameters.
+func (s *selection) parse(query []byte, known ...string) *problem {
+	s.given = make(map[string]string)
+	for field := range bytes.SplitSeq(query, []byte{'&'}) {
+		if len(field) == 0 {
+			continue
+		}
+		rawName, rawValue, _ := bytes.Cut(field, []byte{'='})
+		name, problem := unescape("a parameter's name", rawName, ' ')
+		if problem != nil {
+			return problem
+		}
+		if !slices.Contains(known, string(name)) {
+			return newProblem(400, "parameter %s is unknown: want %s", quote(name), strings.Join(known, ", "))
+		}
+		value, problem := unescape(string(name), rawValue, ' ')
+		if problem != nil {
+			return problem
+		}
+		if string(name) == "key" {
+			s.keys = append(s.keys, string(value))
+			continue
+		}
+		if have, twice := s.given[string(name)]; twice {
+			return bad(string(name), "is given twice: %s and %s", quote([]byte(have)), quote(value))
+		}
+		s.given[string(name)] = string(value)
+	}
+	return nil
+}
+
+// check makes sense of what came.
+func (s *selection) check(maxKey int) *problem {
+	if len(s.keys) > 0 {
+		return s.checkKeys(maxKey)
+	}
+	prefix, after := s.given["prefix"], s.given["after"]
+	s.page = piccolo.Page{Prefix: prefix, After: after, Limit: defaultPage}
+	if limit, ok := s.given["limit"]; ok {
+		n, err := strconv.Atoi(limit)
+		if err != nil || n < 1 || n > piccolo.MaxPage {
+			return bad("limit", "is not a number from 1 to %d: %s", piccolo.MaxPage, quote([]byte(limit)))
+		}
+		s.page.Limit = n
+	}
+	switch order, ok := s.given["order"]; {
+	case order == "value":
+		s.page.ByValue = true
+	case ok && order != "key":
+		return bad("order", "is none of key, value: %s", quote([]byte(order)))
+	}
+	if _, ok := s.given["after"]; ok && s.page.ByValue {
+		return bad("after", "does not go with order=value: a list by value has no second page, its limit is %d", piccolo.MaxPage)
+	}
+	for name, text := range map[string]string{"prefix": prefix, "after": after} {
+		switch {
+		case !utf8.ValidString(text):
+			return bad(name, "is not valid UTF-8: %s", quote([]byte(text)))
+		case len(text) > maxKey:
+			return bad(name, "is %d bytes long, the limit of a key is %d", len(text), maxKey)
+		}
+	}
+	return nil
+}
+
+// checkKeys makes sense of a list of keys, with which only a receipt goes.
+func (s *selection) checkKeys(maxKey int) *problem {
+	for _, name := range []string{"prefix", "limit", "order"} {
+		if _, ok := s.given[name]; ok {
+			return bad(name, "does not go with key: ask for keys by name, or for a page")
+		}
+	}
+	seen := make(map[string]bool)
+	for _, key := range s.keys {
+		if err := piccolo.CheckKey(key, maxKey); err != nil {
+			return bad("key", "%v: %s", err, quote([]byte(key)))
+		}
+		if seen[key] {
+			return bad("key", "is given twice: %s", quote([]byte(key)))
+		}
+		seen[key] = true
+	}
+	if len(s.keys) > piccolo.MaxPage {
+		return bad("key", "is given %d times, the limit is %d", len(s.keys), piccolo.MaxPage)
+	}
+	after, ok := s.given["after"]
+	if !ok {
+		return nil
+	}
+	receipt, err := piccolo.ParseReceipt(after)
+	if err != nil {
+		return bad("after", "is not a receipt: %s", quote([]byte(after)))
+	}
+	s.receipt = receipt
+	return nil
+}

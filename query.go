@@ -1,0 +1,84 @@
+package piccolo
+
+import "strings"
+
+// Number is a key and its committed total.
+type Number struct {
+	Key   string `json:"key"`
+	Value int64  `json:"value"`
+}
+
+// Query asks a writer for numbers: for those of Keys, or for a Page. They are
+// read once the batches of After have been folded.
+type Query struct {
+	Keys  []string `json:"keys,omitempty"`
+	Page  *Page    `json:"page,omitempty"`
+	After string   `json:"after,omitempty"` // a receipt
+}
+
+// Page asks for the numbers whose keys start with Prefix: in the order of their
+// keys, byte by byte, from the first above After; or, by value, for the
+// largest, and among equals in the order of their keys.
+type Page struct {
+	Prefix  string `json:"prefix,omitempty"`
+	After   string `json:"after,omitempty"`
+	ByValue bool   `json:"by_value,omitempty"`
+	Limit   int    `json:"limit"`
+
+	// Of is how many partitions there are. The page then holds only keys of
+	// partitions that the writer owns: its database may hold others, from when
+	// another count of writers shared them. 0 asks for whatever is there.
+	Of int `json:"of,omitempty"`
+}
+
+// MaxPage is the most numbers that one page holds.
+const MaxPage = 1000
+
+// Bounds returns where the page's keys lie: from `from` on (above it, where
+// open is set), and below `to`, which is "" where nothing bounds them.
+func (p *Page) Bounds() (from string, open bool, to string) {
+	from, to = p.Prefix, above(p.Prefix)
+	if p.After >= from && p.After != "" {
+		from, open = p.After, true
+	}
+	return from, open, to
+}
+
+// above returns the least string that is above everything with a prefix, ""
+// where there is none.
+func above(prefix string) string {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if c := prefix[i]; c < 0xFF {
+			return prefix[:i] + string([]byte{c + 1})
+		}
+	}
+	return ""
+}
+
+// Compare orders two numbers as the page does.
+func (p *Page) Compare(a, b Number) int {
+	if p.ByValue && a.Value != b.Value {
+		if a.Value > b.Value {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(a.Key, b.Key)
+}
+
+// Answer is what a writer says to a Query. A key that was never counted is not
+// among its numbers. Those of a page are in its order; with More set, the
+// writer has others behind them.
+//
+// Partitions are those that a page covers: all that the writer owns.
+//
+// FreshnessMS is how long ago, in milliseconds, the oldest increment was
+// accepted that the writer knows of and the numbers may lack; 0 where they lack
+// none. A list by value may be shared among readers for a while, and then lacks
+// what was committed since.
+type Answer struct {
+	Numbers     []Number `json:"numbers"`
+	More        bool     `json:"more,omitempty"`
+	Partitions  []int    `json:"partitions,omitempty"`
+	FreshnessMS float64  `json:"freshness_ms"`
+}

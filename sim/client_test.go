@@ -178,16 +178,16 @@ func (w *world) query() bool {
 		return false
 	}
 	f := pick(w, open)
-	q := piccolo.Query{Key: pick(w, w.keys)}
+	q := piccolo.Query{Keys: []string{pick(w, w.keys)}}
 	var after *batch
 	if n := len(w.receipts); n > 0 && w.chance(0.7) {
 		r := w.receipts[max(0, n-1-w.rng.IntN(10))]
 		after = w.book.batches[r.id]
-		q = piccolo.Query{Key: r.key, After: r.id.String()}
+		q = piccolo.Query{Keys: []string{r.key}, After: r.id.String()}
 	}
 	w.clients++
 	client := uint64(w.clients)
-	w.logf("%s is asked for %s after %q", f.name, q.Key, q.After)
+	w.logf("%s is asked for %s after %q", f.name, q.Keys[0], q.After)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
 		defer cancel()
@@ -209,10 +209,10 @@ func (w *world) checkAnswer(f *folder, q piccolo.Query, after *batch, a piccolo.
 	case err != nil:
 		w.fail("%s does not answer: %v", f.name, err)
 	case w.restored:
-	case after != nil && (!after.folded || !a.Found):
+	case after != nil && (!after.folded || len(a.Numbers) == 0):
 		w.fail("%s answers for %s, which is not committed", f.name, after.id)
-	case a.Found && !slices.ContainsFunc(w.book.keys[q.Key].values, func(v valued) bool { return v.value == a.Value }):
-		w.fail("%s answers that %s is %d, which it never was", f.name, q.Key, a.Value)
+	case len(a.Numbers) > 0 && !slices.ContainsFunc(w.book.keys[q.Keys[0]].values, func(v valued) bool { return v.value == a.Numbers[0].Value }):
+		w.fail("%s answers %v, which it never was", f.name, a.Numbers[0])
 	case a.FreshnessMS < 0:
 		w.fail("%s answers with a freshness of %v ms", f.name, a.FreshnessMS)
 	}

@@ -74,17 +74,22 @@ func (f *accessFlags) Validate() error {
 	return nil
 }
 
-type writerFlags struct {
-	DB        string        `name:"db" help:"The database (default: numbers.db in the data directory)." type:"path" default:"" placeholder:"PATH"`
-	Freshness time.Duration `help:"How old an increment may be when it is committed: the time the writer has to fold batches together under load." default:"35ms" placeholder:"D"`
-	Retain    time.Duration `help:"How long committed batches stay in the stream for replay; 0 trims them within a second." default:"0s" placeholder:"D"`
+type dbFlag struct {
+	DB string `name:"db" help:"The database (default: numbers.db in the data directory)." type:"path" default:"" placeholder:"PATH"`
 }
 
-func (f *writerFlags) dbPath(data dataFlags) string {
+func (f *dbFlag) dbPath(data dataFlags) string {
 	if f.DB == "" {
 		return filepath.Join(data.Data, "numbers.db")
 	}
 	return f.DB
+}
+
+type writerFlags struct {
+	dbFlag `embed:""`
+
+	Freshness time.Duration `help:"How old an increment may be when it is committed: the time the writer has to fold batches together under load." default:"35ms" placeholder:"D"`
+	Retain    time.Duration `help:"How long committed batches stay in the stream for replay; 0 trims them within a second." default:"0s" placeholder:"D"`
 }
 
 func (f *writerFlags) Validate() error {

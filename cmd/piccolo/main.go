@@ -32,6 +32,7 @@ type cli struct {
 	Stream   streamCmd   `cmd:"" help:"Look after the stream."`
 	Backlog  backlogCmd  `cmd:"" help:"Say how far the writers are behind the stream."`
 	Decode   decodeCmd   `cmd:"" help:"Read a message of the stream: nats stream view PICCOLO --translate \"piccolo decode\"."`
+	DB       dbCmd       `cmd:"" name:"db" help:"Look after the database."`
 	Settings configCmd   `cmd:"" name:"config" help:"Look at the settings."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/sqlite"
 )
 
 func TestMain(m *testing.M) {
@@ -31,14 +32,15 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"encode":  encode,
-			"exits":   exits,
-			"listen":  listen,
-			"lock":    lock,
-			"lockdb":  lockDB,
-			"nats":    startNATS,
-			"own":     own,
-			"publish": publish,
+			"database": database,
+			"encode":   encode,
+			"exits":    exits,
+			"listen":   listen,
+			"lock":     lock,
+			"lockdb":   lockDB,
+			"nats":     startNATS,
+			"own":      own,
+			"publish":  publish,
 		},
 	})
 }
@@ -73,6 +75,14 @@ func lock(ts *testscript.TestScript, _ bool, args []string) {
 	unlock, err := lockDir(ts.MkAbs(args[0]))
 	ts.Check(err)
 	ts.Defer(unlock)
+}
+
+// database DIR makes a data directory with a database.
+func database(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o755))
+	store, err := sqlite.Open(context.Background(), filepath.Join(ts.MkAbs(args[0]), "numbers.db"))
+	ts.Check(err)
+	ts.Check(store.Close())
 }
 
 // lockdb PATH takes a database, as another process.

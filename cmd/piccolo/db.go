@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/signal"
+	"syscall"
+
+	"github.com/piccolo-counter/piccolo/sqlite"
+)
+
+type dbCmd struct {
+	Backup dbBackupCmd `cmd:"" help:"Copy the database, as it is at this moment, while the service runs."`
+}
+
+type dbBackupCmd struct {
+	dataFlags `embed:""`
+	dbFlag    `embed:""`
+
+	Path string `arg:"" help:"The new file." type:"path" placeholder:"PATH"`
+}
+
+func (c *dbBackupCmd) Run(out output) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	info, err := sqlite.Backup(ctx, c.dbPath(c.dataFlags), c.Path)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out.stdout, "%s: database %s with %d numbers, %s, checked\n",
+		c.Path, info.Database, info.Numbers, bytesText(info.Bytes))
+	return err
+}

@@ -59,6 +59,21 @@ func (s *store) Value(_ context.Context, key string) (value int64, ok bool, err 
 	return value, ok, nil
 }
 
+// Values reads the committed numbers of keys.
+func (s *store) Values(ctx context.Context, keys []string) (numbers []piccolo.Number, err error) {
+	for _, key := range keys {
+		if value, ok, _ := s.Value(ctx, key); ok {
+			numbers = append(numbers, piccolo.Number{Key: key, Value: value})
+		}
+	}
+	return numbers, nil
+}
+
+// Page is what nobody here asks for.
+func (s *store) Page(context.Context, *piccolo.Page, []int) ([]piccolo.Number, bool, error) {
+	return nil, false, errors.ErrUnsupported
+}
+
 // Commit asks for a commit.
 func (s *store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded, error) {
 	a := s.f.ask(ctx, asked{kind: askCommit, fold: fold})

@@ -22,3 +22,11 @@ type Commit struct {
 	Took       time.Duration   // of the transaction
 	Freshness  []time.Duration // of each batch: from its oldest increment accepted to committed
 }
+
+// Progress tells how far a loop has come, for whoever watches over it. One that
+// has work waiting and stands still is stuck.
+type Progress struct {
+	Steps      uint64 // pieces of work that are done, or were clearly refused
+	Unanswered uint64 // attempts that ended without either, and are made again
+	Waiting    bool   // there is work
+}

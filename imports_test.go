@@ -71,14 +71,15 @@ func TestNounsKnowNoTechnology(t *testing.T) {
 func TestPartsMeetInTheCommandAlone(t *testing.T) {
 	const command = module + "/cmd/piccolo"
 	homes := map[string]string{ // of technologies, by how their import paths start
-		"github.com/nats-io/":         module + "/bus",
-		"modernc.org/":                module + "/sqlite",
-		"database/sql":                module + "/sqlite",
-		"github.com/valyala/fasthttp": module + "/actors/ingress",
-		"github.com/prometheus/":      module + "/actors/admin",
-		"github.com/oklog/run":        command,
-		"github.com/alecthomas/":      command,
-		"go.yaml.in/":                 command,
+		"github.com/nats-io/":          module + "/bus",
+		"modernc.org/":                 module + "/sqlite",
+		"database/sql":                 module + "/sqlite",
+		"github.com/valyala/fasthttp":  module + "/actors/ingress",
+		"github.com/prometheus/":       module + "/actors/admin",
+		"github.com/oklog/run":         command,
+		"github.com/alecthomas/":       command,
+		"github.com/coreos/go-systemd": command,
+		"go.yaml.in/":                  command,
 	}
 	used := make(map[string]bool)
 	for _, p := range deps(t, "./cmd/piccolo") {

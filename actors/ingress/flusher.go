@@ -51,6 +51,8 @@ type flusher struct {
 
 	state *atomic.Pointer[error] // why nothing more may be counted, if so
 
+	progress progress
+
 	sealed piccolo.Batch // reused
 	data   []byte        // reused
 	swept  time.Time
@@ -82,6 +84,7 @@ func (f *flusher) run(ctx context.Context, stop <-chan struct{}) (left []piccolo
 			crashpoint.Here("flush.stored")
 			close(p.stored) // Invariant: no reply before the acknowledgement.
 		}
+		f.progress.done.Store(p.id.Seq)
 		f.head = p.next.Load()
 		f.sweep()
 	}
@@ -136,6 +139,11 @@ func (f *flusher) store(ctx context.Context, m *piccolo.Message) bool {
 		try, cancel := context.WithTimeout(ctx, publishTimeout)
 		err := f.bus.Publish(try, m)
 		cancel()
+		if err == nil || errors.Is(err, piccolo.ErrFull) {
+			f.progress.steps.Add(1)
+		} else {
+			f.progress.unanswered.Add(1)
+		}
 		if err == nil {
 			if retries > 0 {
 				f.log.Info("the stream takes batches again", "batch", m.ID, "retries", retries, "after", time.Since(start))

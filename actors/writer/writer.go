@@ -96,7 +96,9 @@ type Writer struct {
 	gear      gear
 	unfolded  []*delivered // fetched, not yet committed
 
-	subscribed atomic.Int32 // to how many partitions
+	subscribed atomic.Int32  // to how many partitions
+	steps      atomic.Uint64 // see Progress
+	held       atomic.Int64  // len(unfolded), for others to read
 
 	mu        sync.Mutex // guards what readers see
 	ledger    *piccolo.Ledger
@@ -229,6 +231,7 @@ func (w *Writer) take(d piccolo.Delivery) {
 	m := &delivered{Delivery: d}
 	m.bad = m.Decode(&m.batch)
 	w.unfolded = append(w.unfolded, m)
+	w.held.Store(int64(len(w.unfolded)))
 	if m.bad != nil {
 		return
 	}
@@ -281,6 +284,7 @@ func (w *Writer) gather() {
 func (w *Writer) fold() error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := w.commit()
+		w.steps.Add(1)
 		if !errors.Is(err, piccolo.ErrNoRoom) && !errors.Is(err, piccolo.ErrLocked) {
 			return err
 		}
@@ -326,6 +330,7 @@ func (w *Writer) commit() error {
 	w.announce(s, folded)
 	w.report(s, folded, now.Sub(start), now)
 	w.unfolded = w.unfolded[:0]
+	w.held.Store(0)
 	w.gear.folded(now.Sub(start), now)
 	return nil
 }

@@ -91,7 +91,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	}
 
 	conn.Own(store.ID(), true) // the stream is this process's own, too
-	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags, reload: reload}
+	s := &service{log: log, metrics: newPulse(), conn: conn, stop: c.stopFlags, reload: reload}
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {
 		return err
@@ -101,13 +101,24 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.openAdmin(&c.adminFlags,
-		admin.Check{Name: "ingress", Err: ingress.Check},
-		admin.Check{Name: "writer", Err: writer.Check},
-		admin.Check{Name: "nats", Err: server.Check},
-	)
+	checks := []admin.Check{
+		{Name: "ingress", Err: ingress.Check},
+		{Name: "writer", Err: writer.Check},
+		{Name: "nats", Err: server.Check},
+	}
+	page, err := s.openAdmin(&c.adminFlags, checks...)
 	if err != nil {
 		return err
+	}
+
+	notifier, err := newNotifier(log)
+	if err != nil {
+		return err
+	}
+	notifier.checks, notifier.status = checks, s.writerStatus(allPartitions(c.Partitions))
+	notifier.loops = []*loop{
+		{name: "ingress", progress: ingress.Progress, excuse: func() error { return fullDisk(c.Data) }},
+		{name: "writer", progress: one(writer.Progress)},
 	}
 
 	// The first actor to end ends all, one after the other in this order: what
@@ -115,6 +126,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	// the database before the process ends.
 	g := newGroup(log)
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
+	g.add("notifier", notifier)
 	g.add("reload", reload)
 	g.add("nats", newWatch(server.Check))
 	g.add("database", newWatch(store.Check))

@@ -38,20 +38,28 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 		return err
 	}
 
-	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags, reload: reload}
+	s := &service{log: log, metrics: newPulse(), conn: conn, stop: c.stopFlags, reload: reload}
 	ingress, err := s.openIngress(ctx, &c.ingressFlags, c.dataFlags, partitions)
 	if err != nil {
 		return err
 	}
-	page, err := s.openAdmin(&c.adminFlags,
-		admin.Check{Name: "ingress", Err: ingress.Check},
-		admin.Check{Name: "nats", Err: conn.Check},
-	)
+	checks := []admin.Check{
+		{Name: "ingress", Err: ingress.Check},
+		{Name: "nats", Err: conn.Check},
+	}
+	page, err := s.openAdmin(&c.adminFlags, checks...)
 	if err != nil {
 		return err
 	}
+	notifier, err := newNotifier(log)
+	if err != nil {
+		return err
+	}
+	notifier.checks, notifier.status = checks, s.ingressStatus()
+	notifier.loops = []*loop{{name: "ingress", progress: ingress.Progress, patient: true}}
 	g := newGroup(log)
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
+	g.add("notifier", notifier)
 	g.add("reload", reload)
 	g.add("ingress", ingress)
 	g.add("admin", page)

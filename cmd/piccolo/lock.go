@@ -76,6 +76,7 @@ func lockFile(path string, log *slog.Logger) (unlock func(), err error) {
 			return nil, holder
 		}
 		log.Info("standing by until the other piccolo ends", "lock", path, "process", holder.pid)
+		defer standBy(log)()
 		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
 		}

@@ -6,6 +6,8 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // reloader is an actor that has files read again whenever the process gets
@@ -49,6 +51,8 @@ func (r *reloader) Execute() error {
 }
 
 func (r *reloader) reload() {
+	notify(r.log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+	defer notify(r.log, daemon.SdNotifyReady)
 	if len(r.files) == 0 {
 		r.log.Info("SIGHUP: there is nothing to reload, neither --tokens nor --tls-cert is set")
 	}

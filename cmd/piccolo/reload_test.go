@@ -158,25 +158,42 @@ func startAllInOne(t *testing.T, args ...string) *process {
 // start starts a command and returns when it says that it is ready.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	args = append([]string{"-test.run=^TestAsPiccolo$", "--", "--log-format=json", name, "--data", t.TempDir(), "--admin", "127.0.0.1:0"}, args...)
+	p := prepare(t, name, append([]string{"--data", t.TempDir()}, args...)...)
+	p.run()
+	return p
+}
+
+// prepare makes a process that has not been started.
+func prepare(t *testing.T, name string, args ...string) *process {
+	args = append([]string{"-test.run=^TestAsPiccolo$", "--", "--log-format=json", name, "--admin", "127.0.0.1:0"}, args...)
 	p := &process{t: t, cmd: exec.Command(os.Args[0], args...)}
 	p.cmd.Env = append(os.Environ(), "TEST_AS_PICCOLO=1")
+	return p
+}
+
+// run starts the process and returns when it says that it is ready.
+func (p *process) run() {
+	p.t.Helper()
+	p.start()
+	ready := p.logs("ready", "", "")
+	p.greeting = p.all.String()
+	p.api = ready["api"].(string)
+}
+
+func (p *process) start() {
+	p.t.Helper()
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(func() { // does nothing after stop
+	p.t.Cleanup(func() { // does nothing after stop
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
 	})
 	p.stderr = bufio.NewReader(pipe)
-	ready := p.logs("ready", "", "")
-	p.greeting = p.all.String()
-	p.api = ready["api"].(string)
-	return p
 }
 
 // logs reads the log up to a line with these words and this attribute.

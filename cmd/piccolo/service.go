@@ -21,7 +21,7 @@ import (
 // in every command.
 type service struct {
 	log     *slog.Logger
-	metrics *admin.Metrics
+	metrics *pulse
 	conn    *bus.Bus
 	stop    stopFlags
 	reload  *reloader // of a process with an ingress
@@ -55,9 +55,9 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", f.Listen)
+	l, err := listenAPI(s.log, f.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("the API cannot listen on %s: %w: choose another address with --listen", f.Listen, err)
+		return nil, err
 	}
 	in, err := ingress.New(ingress.Config{
 		Listener:      l,
@@ -147,7 +147,7 @@ func (s *service) openAdmin(f *adminFlags, checks ...admin.Check) (*admin.Admin,
 	if err != nil {
 		return nil, fmt.Errorf("the admin page cannot listen on %s: %w: choose another address with --admin", f.Admin, err)
 	}
-	return admin.New(l, s.metrics, checks, s.log), nil
+	return admin.New(l, s.metrics.Metrics, checks, s.log), nil
 }
 
 // allPartitions are the partitions of a writer that owns them all.

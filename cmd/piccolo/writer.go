@@ -58,21 +58,29 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	}
 
 	conn.Own(store.ID(), false)
-	s := &service{log: log, metrics: admin.NewMetrics(version()), conn: conn, stop: c.stopFlags}
+	s := &service{log: log, metrics: newPulse(), conn: conn, stop: c.stopFlags}
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
 	if err != nil {
 		return err
 	}
 	defer writer.Close()
-	page, err := s.openAdmin(&c.adminFlags,
-		admin.Check{Name: "writer", Err: writer.Check},
-		admin.Check{Name: "nats", Err: conn.Check},
-	)
+	checks := []admin.Check{
+		{Name: "writer", Err: writer.Check},
+		{Name: "nats", Err: conn.Check},
+	}
+	page, err := s.openAdmin(&c.adminFlags, checks...)
 	if err != nil {
 		return err
 	}
+	notifier, err := newNotifier(log)
+	if err != nil {
+		return err
+	}
+	notifier.checks, notifier.status = checks, s.writerStatus(owned)
+	notifier.loops = []*loop{{name: "writer", progress: one(writer.Progress)}}
 	g := newGroup(log)
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
+	g.add("notifier", notifier)
 	g.add("database", newWatch(store.Check))
 	g.add("writer", writer)
 	g.add("admin", page)

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// notify tells systemd of the service's state, where systemd started it. There
+// is nothing to be done about a failure but to say so.
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd cannot be told", "state", state, "error", err)
+	}
+}
+
+// notified says whether systemd wants to be told.
+func notified() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
+
+// standBy tells systemd, until over is called, that the process is well and
+// waits for another to end: that is what it was started for, however long it
+// takes.
+func standBy(log *slog.Logger) (over func()) {
+	if !notified() {
+		return func() {}
+	}
+	notify(log, daemon.SdNotifyReady+"\nSTATUS=standing by until the other piccolo ends")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(notifyEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				notify(log, daemon.SdNotifyWatchdog)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+// listenAPI opens the API's listener, or takes the one that systemd holds for
+// this service: that one outlives the process, so a restart refuses no
+// connection.
+func listenAPI(log *slog.Logger, addr string) (net.Listener, error) {
+	held, err := activation.Listeners()
+	if err != nil {
+		return nil, fmt.Errorf("the API cannot take systemd's socket: %w", err)
+	}
+	switch {
+	case len(held) == 0:
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("the API cannot listen on %s: %w: choose another address with --listen", addr, err)
+		}
+		return l, nil
+	case len(held) > 1 || held[0] == nil:
+		return nil, errors.New("the API takes one socket of systemd, for a stream: leave one ListenStream= in the socket unit")
+	}
+	log.Info("the API listens on systemd's socket: the socket unit says where, not --listen", "listen", held[0].Addr().String())
+	return held[0], nil
+}

@@ -78,11 +78,12 @@ func (in *Ingress) ackMode(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack, *pro
 	if !has {
 		return in.Ack, nil
 	}
-	ack, err := piccolo.ParseAck(string(said))
-	if err != nil {
-		return 0, bad(ackHeader, "is none of memory, stored, applied: %s", quote(said))
+	for ack, name := range ackBytes {
+		if bytes.Equal(name, said) {
+			return piccolo.Ack(ack), nil
+		}
 	}
-	return ack, nil
+	return 0, bad(ackHeader, "is none of memory, stored, applied: %s", quote(said))
 }
 
 // unavailable is the 503 for what could not be counted.
@@ -113,21 +114,10 @@ func (in *Ingress) await(p *pending, ack piccolo.Ack) piccolo.Ack {
 	if ack == piccolo.AckApplied {
 		outcome = p.applied
 	}
-	timer, _ := in.timers.Get().(*time.Timer)
-	if timer == nil {
-		timer = time.NewTimer(in.AckTimeout)
-	} else {
-		timer.Reset(in.AckTimeout)
-	}
-	defer func() {
-		timer.Stop()
-		in.timers.Put(timer)
-	}()
 	select {
 	case <-outcome:
 		return ack
-	case <-timer.C:
-	case <-in.hurry:
+	case <-in.patience.ends():
 	}
 	select {
 	case <-p.stored:
@@ -160,23 +150,29 @@ func (in *Ingress) reply(ctx *fasthttp.RequestCtx, c Counted, held piccolo.Ack, 
 	ctx.SetStatusCode(status(held))
 	h := &ctx.Response.Header
 	h.SetContentTypeBytes(jsonContentType)
-	var room [64]byte
-	receipt := c.Batch().Append(room[:0])
 	h.SetCanonical(ackHeaderBytes, ackBytes[held])
-	h.SetCanonical(receiptHeaderBytes, receipt)
-
-	body := ctx.Response.SwapBody(nil)[:0]
-	body = append(body, `{"ack":"`...)
-	body = append(body, ackBytes[held]...)
-	body = append(body, `","receipt":"`...)
-	body = append(body, receipt...)
-	body = append(body, '"')
+	h.SetCanonical(receiptHeaderBytes, c.batch.receipt)
 	if held == piccolo.AckApplied {
 		if total, ok := c.Total(key); ok {
-			body = append(body, `,"value":`...)
-			body = strconv.AppendInt(body, total, 10)
+			body := ctx.Response.SwapBody(nil)[:0]
+			ctx.Response.SwapBody(appendReply(body, held, c.batch.receipt, &total))
+			return
 		}
 	}
-	body = append(body, "}\n"...)
-	ctx.Response.SwapBody(body)
+	// Many replies say the same.
+	ctx.Response.SetBodyRaw(c.batch.replies[held])
+}
+
+// appendReply appends the body of a reply to dst.
+func appendReply(dst []byte, held piccolo.Ack, receipt []byte, total *int64) []byte {
+	dst = append(dst, `{"ack":"`...)
+	dst = append(dst, ackBytes[held]...)
+	dst = append(dst, `","receipt":"`...)
+	dst = append(dst, receipt...)
+	dst = append(dst, '"')
+	if total != nil {
+		dst = append(dst, `,"value":`...)
+		dst = strconv.AppendInt(dst, *total, 10)
+	}
+	return append(dst, "}\n"...)
 }

@@ -60,14 +60,13 @@ type Ingress struct {
 	flushers []*flusher
 	keys     *budget
 	waiting  *waiting
-	timers   sync.Pool // of *time.Timer, for replies that wait
+	patience *patience
 	replies  Replies
 	silent   silent
 	writers  atomic.Pointer[[]int] // a partition of each, as far as is known
 
 	refuse   atomic.Pointer[error] // why nothing more may be counted, if so
 	draining atomic.Bool
-	hurry    chan struct{} // closed when a stop can wait for replies no longer
 	stop     chan struct{}
 	stopOnce sync.Once
 	done     chan struct{} // closed when Execute has returned
@@ -80,12 +79,12 @@ func New(c Config) (*Ingress, error) {
 		return nil, fmt.Errorf("a key of %d bytes does not fit into a message of %d: lower --max-key-bytes or raise the NATS server's max_payload", c.MaxKeyBytes, c.MaxMessage)
 	}
 	in := &Ingress{
-		Config:  c,
-		keys:    &budget{max: int64(c.MaxKeys)},
-		waiting: newWaiting(2 * c.AckTimeout),
-		hurry:   make(chan struct{}),
-		stop:    make(chan struct{}),
-		done:    make(chan struct{}),
+		Config:   c,
+		keys:     &budget{max: int64(c.MaxKeys)},
+		waiting:  newWaiting(2 * c.AckTimeout),
+		patience: newPatience(c.AckTimeout),
+		stop:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	for partition := range c.Partitions {
 		r := newReducer(c.Producer, partition, room, in.keys)
@@ -190,7 +189,7 @@ func (in *Ingress) drain() {
 	time.Sleep(grace)
 	in.silent.close()
 	half := in.DrainTimeout / 2
-	timer := time.AfterFunc(half, func() { close(in.hurry) })
+	timer := time.AfterFunc(half, in.patience.end)
 	defer timer.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), min(in.AckTimeout, half)+time.Second)
 	defer cancel()

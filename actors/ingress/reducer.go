@@ -53,6 +53,8 @@ type entry struct {
 // pending is a batch from its opening until its outcome is known.
 type pending struct {
 	id       piccolo.BatchID
+	receipt  []byte       // the id as text
+	replies  [3][]byte    // what a reply says that has no total, by ack
 	accepted atomic.Int64 // when its first increment was, Unix time in ns; 0 before
 	bytes    atomic.Int64 // that its deltas take on the wire
 	next     atomic.Pointer[pending]
@@ -104,13 +106,18 @@ func newReducer(producer string, partition int, limit int, b *budget) *reducer {
 }
 
 func (r *reducer) newPending(seq uint64, crowd int32) *pending {
-	return &pending{
+	p := &pending{
 		id:      piccolo.BatchID{Producer: r.producer, Partition: r.partition, Seq: seq},
 		crowd:   crowd,
 		due:     make(chan struct{}, 1),
 		stored:  make(chan struct{}),
 		applied: make(chan struct{}),
 	}
+	p.receipt = p.id.Append(nil)
+	for ack := range p.replies {
+		p.replies[ack] = appendReply(nil, piccolo.Ack(ack), p.receipt, nil)
+	}
+	return p
 }
 
 // add counts one increment and returns the batch that carries it. After an

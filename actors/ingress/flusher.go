@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,9 @@ type flusher struct {
 
 	progress progress
 
+	mu        sync.Mutex // guards what reports read
+	published piccolo.Published
+
 	sealed piccolo.Batch // reused
 	data   []byte        // reused
 	swept  time.Time
@@ -82,12 +86,32 @@ func (f *flusher) run(ctx context.Context, stop <-chan struct{}) (left []piccolo
 			f.data = nil // it is the message's now
 		} else {
 			crashpoint.Here("flush.stored")
+			f.stored(m)
 			close(p.stored) // Invariant: no reply before the acknowledgement.
 		}
 		f.progress.done.Store(p.id.Seq)
 		f.head = p.next.Load()
 		f.sweep()
 	}
+}
+
+// stored enters a message of this process that was acknowledged.
+func (f *flusher) stored(m *piccolo.Message) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.published.Seq = m.ID.Seq
+	f.published.Increments += m.Increments
+}
+
+// account tells how far the partition's increments have come. What is accepted
+// is read last, so that it is never less than what is published.
+func (f *flusher) account() piccolo.Published {
+	f.mu.Lock()
+	p := f.published
+	f.mu.Unlock()
+	p.Partition = f.reducer.partition
+	p.Accepted = f.reducer.accepted()
+	return p
 }
 
 // gather returns when p is to be flushed: it is full, its first increment has

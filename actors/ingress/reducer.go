@@ -34,6 +34,7 @@ type reducer struct {
 type stripe struct {
 	mu      sync.Mutex
 	closed  bool
+	counted uint64            // increments, ever
 	entries map[string]*entry // keys are kept from one batch to the next, to be found without allocating
 	spare   []*entry          // what the last sealed batch listed, to be used again
 	_       [64]byte          // the next lock is on another cache line
@@ -158,6 +159,7 @@ func (r *reducer) add(hash uint64, key []byte, value int64, wantTotal bool) (*pe
 		r.join(s, i, e)
 	}
 	e.batch.lots[i].increments++
+	s.counted++
 	if wantTotal {
 		e.total = true
 		e.batch.wantTotal.Store(true)
@@ -257,6 +259,17 @@ func (r *reducer) sweep(all bool) {
 		s.mu.Unlock()
 		r.budget.used.Add(int64(kept - before))
 	}
+}
+
+// accepted is how many increments have been counted, ever.
+func (r *reducer) accepted() (n uint64) {
+	for i := range r.stripes {
+		s := &r.stripes[i]
+		s.mu.Lock()
+		n += s.counted
+		s.mu.Unlock()
+	}
+	return n
 }
 
 // close makes every later add fail.

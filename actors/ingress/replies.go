@@ -35,5 +35,14 @@ func (r *Replies) Each(f func(status int, ack string, n uint64)) {
 // Replies returns the counts of the ingress.
 func (in *Ingress) Replies() *Replies { return &in.replies }
 
+// Published tells, by partition, how many increments this process accepted, and
+// how many of them are in the stream.
+func (in *Ingress) Published() (all []piccolo.Published) {
+	for _, f := range in.flushers {
+		all = append(all, f.account())
+	}
+	return all
+}
+
 // Keys is how many distinct keys the ingress keeps in memory.
 func (in *Ingress) Keys() int64 { return in.keys.used.Load() }

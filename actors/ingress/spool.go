@@ -118,6 +118,22 @@ func (s spool) read(id piccolo.BatchID) (*piccolo.Message, error) {
 	return &piccolo.Message{ID: id, Keys: len(b.Deltas), Increments: b.Increments, Data: data}, nil
 }
 
+// Spooled reads the batches that a spool directory holds. What cannot be read is
+// in the error.
+func Spooled(dir string) (messages []piccolo.Message, err error) {
+	spool := spool{dir}
+	ids, err := spool.list()
+	for _, id := range ids {
+		m, damaged := spool.read(id)
+		if damaged != nil {
+			err = errors.Join(err, damaged)
+			continue
+		}
+		messages = append(messages, *m)
+	}
+	return messages, err
+}
+
 // publish has everything in the spool stored in the stream, and removes it.
 // What cannot be read stays where it is, for a human, and is in the error.
 func (s spool) publish(ctx context.Context, store func(context.Context, *piccolo.Message) bool) error {

@@ -60,6 +60,23 @@ func (w *Writer) lacking() float64 {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// Folded tells what the ledger has of some producers and partitions.
+func (w *Writer) Folded(origins []piccolo.Origin) (all []piccolo.FoldedProducer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range origins {
+		if w.partition[o.Partition] == nil {
+			continue // another writer's
+		}
+		a := w.ledger.Account(o)
+		all = append(all, piccolo.FoldedProducer{
+			Producer: o.Producer, Partition: o.Partition,
+			Watermark: a.Seqs.Watermark(), Batches: a.Batches, Increments: a.Increments,
+		})
+	}
+	return all
+}
+
 // await returns when every batch of the receipt has been folded.
 func (w *Writer) await(ctx context.Context, receipt piccolo.Receipt) error {
 	w.urged.Add(1)

@@ -1,0 +1,38 @@
+package bus
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+const subjectReport = "piccolo.report."
+
+// Report tells whoever listens how this process does. It is a courtesy and may
+// be lost.
+func (b *Bus) Report(r *piccolo.Report) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return b.nc.Publish(subjectReport+r.ID, data)
+}
+
+// Reports has the reports of all processes delivered, one by one.
+func (b *Bus) Reports(deliver func(piccolo.Report)) (stop func(), err error) {
+	sub, err := b.nc.Subscribe(subjectReport+"*", func(msg *nats.Msg) {
+		var r piccolo.Report
+		if err := json.Unmarshal(msg.Data, &r); err != nil {
+			b.log.Debug("a report cannot be read", "subject", msg.Subject, "error", err)
+			return
+		}
+		deliver(r)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to reports: %w", err)
+	}
+	return func() { _ = sub.Unsubscribe() }, nil
+}

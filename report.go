@@ -1,0 +1,90 @@
+package piccolo
+
+import "time"
+
+// Report is what a process tells the others of itself, once a second. Its counts
+// are since the process started, so that one that gets lost is made up for by
+// the next.
+type Report struct {
+	ID      string    `json:"id"`   // of the process, random per start
+	Role    string    `json:"role"` // all-in-one, ingress or writer
+	Version string    `json:"version"`
+	Host    string    `json:"host"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	At      time.Time `json:"at"`
+	API     string    `json:"api,omitempty"`
+	Admin   string    `json:"admin,omitempty"`
+	Unready string    `json:"unready,omitempty"` // which checks fail, and why
+	Error   string    `json:"error,omitempty"`   // the last that was logged
+	ErrorAt time.Time `json:"error_at,omitzero"`
+
+	Ingress *IngressReport `json:"ingress,omitempty"`
+	Writer  *WriterReport  `json:"writer,omitempty"`
+}
+
+// IngressReport is the part of a process that takes increments.
+type IngressReport struct {
+	Producer  string            `json:"producer"`
+	Published []Published       `json:"published"` // by partition
+	Replies   map[string]uint64 `json:"replies"`   // by the ack that held, or the status of a refusal
+	Keys      int64             `json:"keys"`      // kept in memory
+	Deltas    uint64            `json:"deltas"`    // published
+	Bytes     uint64            `json:"bytes"`     // published
+	Retries   uint64            `json:"retries"`
+	Flush     Spread            `json:"flush"` // from sealed to acknowledged
+	Reply     Spread            `json:"reply"` // from a request read to its reply made
+}
+
+// Published is one partition's way through an ingress: what was accepted, and
+// how much of that the stream has acknowledged.
+type Published struct {
+	Partition  int    `json:"partition"`
+	Accepted   uint64 `json:"accepted"`   // increments
+	Seq        uint64 `json:"seq"`        // every batch up to it is in the stream
+	Increments uint64 `json:"increments"` // in those
+}
+
+// WriterReport is the part of a process that folds.
+type WriterReport struct {
+	Partitions  []int            `json:"partitions"`
+	Folded      []FoldedProducer `json:"folded"` // of producers that report
+	Commits     uint64           `json:"commits"`
+	Batches     uint64           `json:"batches"`    // folded
+	Duplicates  uint64           `json:"duplicates"` // batches that came again
+	Increments  uint64           `json:"increments"` // folded
+	Rows        uint64           `json:"rows"`
+	Quarantined uint64           `json:"quarantined"` // deltas that went in
+	Released    uint64           `json:"released"`    // deltas that came out
+	Rejected    uint64           `json:"rejected"`
+	Lost        uint64           `json:"lost"` // batches
+	Rewinds     uint64           `json:"rewinds"`
+	Commit      Spread           `json:"commit"`
+	Freshness   Spread           `json:"freshness"`
+	WALBytes    int64            `json:"wal_bytes"`
+	Backlog     *Backlog         `json:"backlog,omitempty"` // nil where the stream cannot be asked
+	Hottest     []Hot            `json:"hottest,omitempty"`
+}
+
+// FoldedProducer is what the ledger has of one producer and partition.
+type FoldedProducer struct {
+	Producer   string `json:"producer"`
+	Partition  int    `json:"partition"`
+	Watermark  uint64 `json:"watermark"`
+	Batches    uint64 `json:"batches"`
+	Increments uint64 `json:"increments"`
+}
+
+// Backlog is what the stream holds for the writers that tell of it, and of all.
+type Backlog struct {
+	Batches  uint64 `json:"batches"`  // of these partitions, stored and not acked
+	Messages uint64 `json:"messages"` // in the stream
+	Bytes    uint64 `json:"bytes"`    // in the stream
+}
+
+// Hot is a key whose value moves much.
+type Hot struct {
+	Key   string  `json:"key"`
+	Moved float64 `json:"moved"` // by how much a second, up and down alike
+	Value *int64  `json:"value,omitempty"`
+}

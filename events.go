@@ -19,6 +19,7 @@ type Commit struct {
 	Rows       int
 	Quarantine struct{ In, Out int } // deltas
 	Rejected   int
+	Deltas     []Delta         // as they were folded, one or more a key; valid during the call
 	Took       time.Duration   // of the transaction
 	Freshness  []time.Duration // of each batch: from its oldest increment accepted to committed
 }

@@ -33,7 +33,7 @@ type IngressReport struct {
 	Bytes     uint64            `json:"bytes"`     // published
 	Retries   uint64            `json:"retries"`
 	Flush     Spread            `json:"flush"` // from sealed to acknowledged
-	Reply     Spread            `json:"reply"` // from a request read to its reply made
+	Reply     Spread            `json:"reply"` // from a request read to its reply made, of one in eight
 }
 
 // Published is one partition's way through an ingress: what was accepted, and

@@ -57,6 +57,22 @@ func (s *Spread) Count() (n uint64) {
 	return n
 }
 
+// Within counts the durations that were at most d, to within a bucket.
+func (s *Spread) Within(d time.Duration) (n uint64) {
+	for i := 0; i < spreadSize-1 && startOf(i+1) <= d+d/16; i++ {
+		n += s[i]
+	}
+	return n
+}
+
+// Sum estimates what all durations come to.
+func (s *Spread) Sum() (sum time.Duration) {
+	for i, c := range s {
+		sum += time.Duration(c) * ((startOf(i) + startOf(i+1)) / 2)
+	}
+	return sum
+}
+
 // Quantile returns the duration that a part q of all were not longer than; 0
 // where there are none.
 func (s *Spread) Quantile(q float64) time.Duration {

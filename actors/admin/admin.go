@@ -1,5 +1,5 @@
-// Package admin is the operator's listener: metrics, health, pprof. It stands
-// apart from the API's, on loopback by default.
+// Package admin is the operator's listener: the page, metrics, health, pprof. It
+// stands apart from the API's, on loopback by default.
 package admin
 
 import (
@@ -27,15 +27,24 @@ type Admin struct {
 	server   *http.Server
 }
 
+// Config is what the admin's listener shows.
+type Config struct {
+	Metrics    *Metrics
+	Checks     []Check
+	Deployment *Deployment
+	Lookup     Lookup
+	Log        *slog.Logger
+}
+
 // New makes the admin server. It serves once Execute runs.
-func New(l net.Listener, m *Metrics, checks []Check, log *slog.Logger) *Admin {
+func New(l net.Listener, c Config) *Admin {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", m.handler())
+	mux.Handle("GET /metrics", c.Metrics.handler())
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, checks) })
-	mux.HandleFunc("GET /{$}", index)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, c.Checks) })
+	(&live{c.Deployment, c.Lookup, make(chan struct{}, watchers)}).routes(mux)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -44,10 +53,10 @@ func New(l net.Listener, m *Metrics, checks []Check, log *slog.Logger) *Admin {
 	return &Admin{
 		listener: l,
 		server: &http.Server{
-			Handler:           mux,
+			Handler:           guard(onLoopback(l.Addr()), mux),
 			ReadHeaderTimeout: 10 * time.Second,
 			IdleTimeout:       2 * time.Minute,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 		},
 	}
 }
@@ -65,16 +74,6 @@ func (a *Admin) Execute() error {
 
 // Interrupt stops the actor. Nobody who watches is waited for.
 func (a *Admin) Interrupt(error) { _ = a.server.Close() }
-
-func index(w http.ResponseWriter, _ *http.Request) {
-	_, _ = io.WriteString(w, `Piccolo: the operator's page
-
-/metrics            for Prometheus
-/livez              the process runs
-/readyz?verbose     whether it does its work, check by check
-/debug/pprof/       where it spends its time
-`)
-}
 
 // ready says whether every check passes, a line each with ?verbose.
 func ready(w http.ResponseWriter, r *http.Request, checks []Check) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/admin"
 )
 
@@ -22,6 +24,8 @@ type page struct {
 	t      *testing.T
 	addr   string
 	client *http.Client
+
+	deployment *admin.Deployment
 }
 
 func serve(t *testing.T, m *admin.Metrics, checks ...admin.Check) *page {
@@ -30,7 +34,19 @@ func serve(t *testing.T, m *admin.Metrics, checks ...admin.Check) *page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := admin.New(l, m, checks, slog.New(slog.DiscardHandler))
+	d := admin.NewDeployment()
+	a := admin.New(l, admin.Config{
+		Metrics: m, Checks: checks, Deployment: d, Log: slog.New(slog.DiscardHandler),
+		Lookup: func(_ context.Context, prefix string, limit int) ([]piccolo.Number, error) {
+			switch prefix {
+			case "broken":
+				return nil, errors.New("no writer serves partition 0")
+			case "foo":
+				return []piccolo.Number{{Key: "foo", Value: math.MaxInt64}, {Key: "foo<b>", Value: -1}}, nil
+			}
+			return nil, nil
+		},
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- a.Execute() }()
 	client := &http.Client{Transport: &http.Transport{}}
@@ -41,7 +57,7 @@ func serve(t *testing.T, m *admin.Metrics, checks ...admin.Check) *page {
 			t.Errorf("ended with %v", err)
 		}
 	})
-	return &page{t, l.Addr().String(), client}
+	return &page{t, l.Addr().String(), client, d}
 }
 
 func (p *page) get(path string) (status int, body string) {
@@ -116,7 +132,11 @@ func TestPagesOfTheOperator(t *testing.T) {
 		status int
 		part   string
 	}{
-		{"/", 200, "/metrics"},
+		{"/", 200, "<title>Piccolo</title>"},
+		{"/page/..%2fadmin.go", 404, ""},
+		{"/find?prefix=foo", 200, `[{"key":"foo","value":"9223372036854775807"},{"key":"foo\u003cb\u003e","value":"-1"}]`},
+		{"/find?prefix=bar", 200, `[]`},
+		{"/find?prefix=broken", 503, "no writer serves"},
 		{"/metrics", 200, `piccolo_build_info{version="1.2.3"} 1`},
 		{"/debug/pprof/", 200, "goroutine"},
 		{"/debug/pprof/cmdline", 200, "admin.test"},
@@ -135,7 +155,7 @@ func TestListenerThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	a := admin.New(l, admin.NewMetrics("1.2.3"), nil, slog.New(slog.DiscardHandler))
+	a := admin.New(l, admin.Config{Metrics: admin.NewMetrics("1.2.3"), Deployment: admin.NewDeployment(), Log: slog.New(slog.DiscardHandler)})
 	if err := a.Execute(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("ended with %v", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/admin"
 )
@@ -118,8 +120,47 @@ func TestMetricsOfReplies(t *testing.T) {
 		`piccolo_http_replies_total{ack="applied",status="200"}`: 30,
 		`piccolo_http_replies_total{ack="",status="200"}`:        5,
 		`piccolo_http_replies_total{ack="",status="400"}`:        7,
-		"piccolo_accepted_increments_total":                      10 + 20 + 30,
 	})
+}
+
+// Everything that is timed a request comes from a Spread, whose buckets are finer.
+func TestMetricsOfSpreads(t *testing.T) {
+	t.Parallel()
+	m := admin.NewMetrics("1.2.3")
+	var s piccolo.SpreadCounter
+	for _, d := range []time.Duration{time.Millisecond, 3 * time.Millisecond, time.Second} {
+		s.Observe(d)
+	}
+	m.Spread("piccolo_reply_seconds", "Replies.", s.Read)
+	got := samples(t, m)
+	compare(t, got, map[string]float64{
+		"piccolo_reply_seconds_count":               3,
+		`piccolo_reply_seconds_bucket{le="0.0005"}`: 0,
+		`piccolo_reply_seconds_bucket{le="0.002"}`:  1,
+		`piccolo_reply_seconds_bucket{le="0.005"}`:  2,
+		`piccolo_reply_seconds_bucket{le="2.5"}`:    3,
+		`piccolo_reply_seconds_bucket{le="+Inf"}`:   3,
+	})
+	if sum := got["piccolo_reply_seconds_sum"]; sum < 1.004/1.07 || sum > 1.004*1.07 {
+		t.Errorf("the sum is %v", sum)
+	}
+}
+
+// Names and help are as Prometheus wants them.
+func TestMetricsLint(t *testing.T) {
+	t.Parallel()
+	m := admin.NewMetrics("1.2.3")
+	m.Replies(func(reply func(int, string, uint64)) { reply(200, "stored", 1) })
+	_, body := serve(t, m).get("/metrics")
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "piccolo_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
 }
 
 func TestMetricsOfGauges(t *testing.T) {

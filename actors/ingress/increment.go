@@ -36,7 +36,7 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 		return
 	}
 	held := counted.Wait()
-	in.replies.acked(held)
+	in.replies.acked(held, ctx.Time())
 	in.reply(ctx, counted, held, p.key)
 }
 

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/piccolo-counter/piccolo"
 )
@@ -11,11 +12,24 @@ import (
 type Replies struct {
 	acks     [3]atomic.Uint64
 	statuses [600]atomic.Uint64
+	times    piccolo.SpreadCounter // of increments, from the request read to the reply made
 }
 
 func (r *Replies) count(status int) { r.statuses[status%600].Add(1) }
 
-func (r *Replies) acked(ack piccolo.Ack) { r.acks[ack].Add(1) }
+// acked counts the reply to an increment whose request was read at start. Of
+// every eight it looks at the clock for one: that costs as much as the rest of
+// counting and reducing it.
+func (r *Replies) acked(ack piccolo.Ack, start time.Time) {
+	if r.acks[ack].Add(1)%timedOf == 1 {
+		r.times.Observe(time.Since(start))
+	}
+}
+
+const timedOf = 8
+
+// Times returns how long replies to increments took, of one in eight.
+func (r *Replies) Times() piccolo.Spread { return r.times.Read() }
 
 // Each calls f for every kind of reply there was: of an increment with the
 // ack that held, of a refusal with an empty ack.

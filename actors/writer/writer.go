@@ -371,6 +371,7 @@ func (w *Writer) report(s *sum, folded piccolo.Folded, took time.Duration, now t
 		Duplicates: s.duplicates,
 		Increments: s.increments,
 		Rows:       folded.Rows,
+		Deltas:     s.fold.Deltas,
 		Rejected:   len(s.fold.Rejected),
 		Took:       took,
 	}

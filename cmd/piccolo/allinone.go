@@ -57,6 +57,8 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 		return err
 	}
 	defer unlock()
+	unclean, stopped := markRunning(c.Data, log)
+	defer stopped()
 
 	store, release, err := openDatabase(ctx, c.dbPath(c.dataFlags), log, nil)
 	if err != nil {
@@ -91,7 +93,8 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	}
 
 	conn.Own(store.ID(), true) // the stream is this process's own, too
-	s := &service{log: log, metrics: newPulse(), conn: conn, stop: c.stopFlags, reload: reload}
+	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, c.Partitions)
+	s.reload = reload
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {
 		return err
@@ -106,7 +109,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 		{Name: "writer", Err: writer.Check},
 		{Name: "nats", Err: server.Check},
 	}
-	page, err := s.openAdmin(&c.adminFlags, checks...)
+	page, reports, err := s.openAdmin("all-in-one", &c.adminFlags, checks...)
 	if err != nil {
 		return err
 	}
@@ -132,6 +135,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	g.add("database", newWatch(store.Check))
 	g.add("ingress", ingress)
 	g.add("writer", writer)
+	g.add("reports", reports)
 	g.add("admin", page)
 
 	greeting{

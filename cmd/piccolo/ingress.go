@@ -27,6 +27,8 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 		return err
 	}
 	defer unlock()
+	unclean, stopped := markRunning(c.Data, log)
+	defer stopped()
 	conn, err := c.natsFlags.connect("ingress", log)
 	if err != nil {
 		return err
@@ -38,7 +40,8 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 		return err
 	}
 
-	s := &service{log: log, metrics: newPulse(), conn: conn, stop: c.stopFlags, reload: reload}
+	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, partitions)
+	s.reload = reload
 	ingress, err := s.openIngress(ctx, &c.ingressFlags, c.dataFlags, partitions)
 	if err != nil {
 		return err
@@ -47,7 +50,7 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 		{Name: "ingress", Err: ingress.Check},
 		{Name: "nats", Err: conn.Check},
 	}
-	page, err := s.openAdmin(&c.adminFlags, checks...)
+	page, reports, err := s.openAdmin("ingress", &c.adminFlags, checks...)
 	if err != nil {
 		return err
 	}
@@ -62,6 +65,7 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 	g.add("notifier", notifier)
 	g.add("reload", reload)
 	g.add("ingress", ingress)
+	g.add("reports", reports)
 	g.add("admin", page)
 	log.Info("ready", "version", version(), "producer", ingress.Producer, "partitions", partitions,
 		"api", apiURL(ingress), "admin", url("http", page.Addr()))

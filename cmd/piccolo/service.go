@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"time"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/admin"
@@ -25,6 +24,28 @@ type service struct {
 	conn    *bus.Bus
 	stop    stopFlags
 	reload  *reloader // of a process with an ingress
+
+	id         string // of the process, in its reports
+	dir        string // the data directory
+	unclean    bool   // the process before this one on it was killed
+	partitions int
+	errors     *lastError
+	deployment *admin.Deployment
+
+	ingress *ingress.Ingress // nil in a writer
+	writer  *writer.Writer   // nil in an ingress
+	store   *sqlite.Store    // with the writer
+}
+
+// newService makes a service of what every process has. Its logger is the one to
+// use from then on.
+func newService(log *slog.Logger, conn *bus.Bus, stop stopFlags, data dataFlags, unclean bool, partitions int) *service {
+	log, last := keepErrors(log)
+	return &service{
+		log: log, metrics: newPulse(), conn: conn, stop: stop,
+		id: piccolo.NewProducer(), dir: data.Data, unclean: unclean, partitions: partitions,
+		errors: last, deployment: admin.NewDeployment(),
+	}
 }
 
 // openDatabase opens a database for this process alone to write. Where another
@@ -87,6 +108,14 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 	}
 	warnOpen(s.log, in)
 	s.metrics.Replies(in.Replies().Each)
+	s.ingress = in
+	s.metrics.Spread("piccolo_reply_seconds", "From an increment's request read to its reply made, of one reply in eight.", in.Replies().Times)
+	s.metrics.Counter("piccolo_accepted_increments_total", "Increments that were counted.", func() (n uint64) {
+		for _, p := range in.Published() {
+			n += p.Accepted
+		}
+		return n
+	})
 	s.metrics.Gauge("piccolo_keys", "Distinct keys that the ingress keeps in memory.",
 		func() float64 { return float64(in.Keys()) })
 	return in, nil
@@ -121,33 +150,19 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 	}
 	s.metrics.Gauge("piccolo_wal_bytes", "Size of SQLite's write-ahead log.",
 		func() float64 { return float64(store.WALBytes()) })
-	s.metrics.Gauge("piccolo_backlog_messages", "Batches in the stream; -1 where that is unknown.",
-		s.backlog(partitions[0], func(s piccolo.StreamState) uint64 { return s.Messages }))
-	s.metrics.Gauge("piccolo_backlog_bytes", "Bytes of the batches in the stream; -1 where that is unknown.",
-		s.backlog(partitions[0], func(s piccolo.StreamState) uint64 { return s.Bytes }))
+	s.writer, s.store = w, store
 	return w, nil
 }
 
-// backlog reads one figure of the stream's state, which any partition shows.
-func (s *service) backlog(partition int, read func(piccolo.StreamState) uint64) func() float64 {
-	return func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		state, err := s.conn.State(ctx, partition)
-		if err != nil {
-			return -1
-		}
-		return float64(read(state))
-	}
-}
-
-// openAdmin makes an admin actor that listens already.
-func (s *service) openAdmin(f *adminFlags, checks ...admin.Check) (*admin.Admin, error) {
+// openAdmin makes an admin actor that listens already, and the actor whose
+// reports it shows. It comes last, when what is reported is open.
+func (s *service) openAdmin(role string, f *adminFlags, checks ...admin.Check) (*admin.Admin, *reporter, error) {
 	l, err := net.Listen("tcp", f.Admin)
 	if err != nil {
-		return nil, fmt.Errorf("the admin page cannot listen on %s: %w: choose another address with --admin", f.Admin, err)
+		return nil, nil, fmt.Errorf("the admin page cannot listen on %s: %w: choose another address with --admin", f.Admin, err)
 	}
-	return admin.New(l, s.metrics.Metrics, checks, s.log), nil
+	page := admin.New(l, admin.Config{Metrics: s.metrics.Metrics, Checks: checks, Deployment: s.deployment, Lookup: s.lookup, Log: s.log})
+	return page, s.openReporter(role, url("http", page.Addr()), checks), nil
 }
 
 // allPartitions are the partitions of a writer that owns them all.

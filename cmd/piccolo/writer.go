@@ -38,6 +38,8 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 		return err
 	}
 	defer unlock()
+	unclean, stopped := markRunning(c.Data, log)
+	defer stopped()
 	store, release, err := openDatabase(ctx, c.dbPath(c.dataFlags), log, wait)
 	if err != nil {
 		return err
@@ -58,7 +60,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	}
 
 	conn.Own(store.ID(), false)
-	s := &service{log: log, metrics: newPulse(), conn: conn, stop: c.stopFlags}
+	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, count)
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
 	if err != nil {
 		return err
@@ -68,7 +70,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 		{Name: "writer", Err: writer.Check},
 		{Name: "nats", Err: conn.Check},
 	}
-	page, err := s.openAdmin(&c.adminFlags, checks...)
+	page, reports, err := s.openAdmin("writer", &c.adminFlags, checks...)
 	if err != nil {
 		return err
 	}
@@ -83,6 +85,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	g.add("notifier", notifier)
 	g.add("database", newWatch(store.Check))
 	g.add("writer", writer)
+	g.add("reports", reports)
 	g.add("admin", page)
 	log.Info("ready", "version", version(), "partitions", owned, "database", store.Path(), "admin", url("http", page.Addr()))
 	return g.run(c.StopTimeout)

@@ -1,0 +1,106 @@
+package admin_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/actors/admin"
+)
+
+// ingressSays and writerSays are the n-th reports of processes.
+func ingressSays(at time.Time, accepted, seq, published uint64) piccolo.Report {
+	return piccolo.Report{ID: "i", Role: "ingress", At: at, Ingress: &piccolo.IngressReport{
+		Producer:  "p",
+		Published: []piccolo.Published{{Partition: 3, Accepted: accepted, Seq: seq, Increments: published}},
+		Replies:   map[string]uint64{"stored": accepted, "400": accepted / 10},
+	}}
+}
+
+func writerSays(at time.Time, batches, folded uint64) piccolo.Report {
+	return piccolo.Report{ID: "w", Role: "writer", At: at, Writer: &piccolo.WriterReport{
+		Partitions: []int{3}, Increments: folded, Rows: folded / 5, Backlog: &piccolo.Backlog{Batches: 7, Bytes: 70},
+		Folded: []piccolo.FoldedProducer{{Producer: "p", Partition: 3, Watermark: batches, Batches: batches, Increments: folded}},
+	}}
+}
+
+func TestDeploymentTakesReportsTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := admin.NewDeployment()
+		tick := func(reports ...piccolo.Report) admin.Snapshot {
+			for _, r := range reports {
+				d.Take(r)
+			}
+			_, changed := d.Now()
+			d.Tick(time.Now())
+			<-changed
+			s, _ := d.Now()
+			return s
+		}
+		tick(ingressSays(time.Now(), 1000, 10, 900), writerSays(time.Now(), 8, 800))
+		time.Sleep(2 * time.Second)
+		s := tick(ingressSays(time.Now(), 3000, 20, 2900), writerSays(time.Now(), 18, 2800))
+		p := s.Point
+		if p.Stored != 1000 || p.Refused != 100 || p.Memory != 0 || p.Accepted != 1000 || p.Published != 1000 || p.Batches != 5 ||
+			p.Folded != 1000 || p.Rows != 200 || *p.RowGear != 5 || *p.BatchGear != 200 || *p.Backlog != 7 || *p.BacklogBytes != 70 || p.InMemory != 100 {
+			t.Errorf("%+v", p)
+		}
+		want := admin.Conservation{Accepted: 3000, InMemory: 100, Published: 2900, Backlog: 100, Folded: 2800, Followed: true}
+		if s.Conservation != want {
+			t.Errorf("%+v", s.Conservation)
+		}
+		if len(s.Processes) != 2 || s.Processes[0].Role != "ingress" || s.Processes[1].Folded != 1000 || *s.Processes[1].Backlog != 7 {
+			t.Errorf("%+v", s.Processes)
+		}
+		// A report that comes twice, or late, changes nothing.
+		if s := tick(ingressSays(time.Now().Add(-2*time.Second), 1000, 10, 900)); s.Point.Accepted != 1000 {
+			t.Errorf("%+v", s.Point)
+		}
+		// Whoever is silent has no rate, is shown for a while, and forgotten.
+		time.Sleep(10 * time.Second)
+		if s := tick(); s.Point.Accepted != 0 || len(s.Processes) != 2 || s.Processes[0].Silent != 10 || s.Point.Backlog != nil {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(10 * time.Minute)
+		if s := tick(); len(s.Processes) != 0 || len(d.Points()) != 5 {
+			t.Errorf("%+v, %d points", s, len(d.Points()))
+		}
+		for range 1000 {
+			d.Tick(time.Now())
+		}
+		if n := len(d.Points()); n != 600 {
+			t.Errorf("keeps %d points", n)
+		}
+	})
+}
+
+// What does not add up is found, and what only seems not to, since reports are
+// not of one moment, is not.
+func TestConservation(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, c := range []struct {
+		name            string
+		ingress, writer piccolo.Report
+		broken          uint64
+		followed        bool
+	}{
+		{"quiet", ingressSays(now, 100, 10, 100), writerSays(now, 10, 100), 0, true},
+		{"the writer is behind", ingressSays(now, 100, 10, 100), writerSays(now, 9, 80), 0, true},
+		{"the writer's report is younger", ingressSays(now, 100, 10, 100), writerSays(now, 12, 130), 0, true},
+		{"counted twice", ingressSays(now, 100, 10, 100), writerSays(now, 10, 101), 1, true},
+		{"lost", ingressSays(now, 100, 10, 100), writerSays(now, 10, 95), 5, true},
+		{"counted twice while behind", ingressSays(now, 100, 10, 100), writerSays(now, 9, 103), 3, true},
+		{"no writer", ingressSays(now, 100, 10, 100), piccolo.Report{ID: "other", At: now}, 0, false},
+	} {
+		d := admin.NewDeployment()
+		d.Take(c.ingress)
+		d.Take(c.writer)
+		d.Tick(now)
+		s, _ := d.Now()
+		if s.Conservation.Broken != c.broken || s.Conservation.Followed != c.followed {
+			t.Errorf("%s: %+v", c.name, s.Conservation)
+		}
+	}
+}

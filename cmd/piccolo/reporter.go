@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/actors/admin"
+)
+
+// reporter is an actor that tells once a second how this process does, and hears
+// the same of the others:
+//
+//	ingress, writer, metrics ──► report ──► piccolo.report.<id> ──► every process
+//	                                └─────► deployment ◄────────────┘
+//	                                           └──► the page
+type reporter struct {
+	*service
+	role    string
+	started time.Time
+	admin   string
+	checks  []admin.Check
+
+	last atomic.Pointer[piccolo.Report]
+	stop chan struct{}
+	once sync.Once
+}
+
+// reportEvery is how often a process tells of itself.
+const reportEvery = time.Second
+
+// openReporter makes a reporter of what the service has opened.
+func (s *service) openReporter(role, admin string, checks []admin.Check) *reporter {
+	r := &reporter{service: s, role: role, started: time.Now(), admin: admin, checks: checks, stop: make(chan struct{})}
+	s.metrics.Gauge("piccolo_conservation_broken_increments", "Increments by which accepted = in memory + backlog + folded fails; must be 0.",
+		func() float64 { now, _ := s.deployment.Now(); return float64(now.Conservation.Broken) })
+	s.metrics.Gauge("piccolo_ready", "1 where every check of /readyz passed within the last second.", r.ready)
+	s.metrics.Gauge("piccolo_disk_free_bytes", "What this user may still write to the file system of the data directory; -1 where that is unknown.",
+		func() float64 { free, _ := diskSpace(s.dir); return free })
+	s.metrics.Gauge("piccolo_disk_size_bytes", "Size of the file system of the data directory; -1 where that is unknown.",
+		func() float64 { _, size := diskSpace(s.dir); return size })
+	s.metrics.Gauge("piccolo_unclean_start", "1 where the process before this one was killed or lost power, 0 where it stopped by itself.",
+		func() float64 {
+			if s.unclean {
+				return 1
+			}
+			return 0
+		})
+	if s.writer != nil {
+		s.metrics.Gauge("piccolo_backlog_batches", "Batches of this writer's partitions that are stored and not committed; -1 where that is unknown.",
+			r.backlog(func(b *piccolo.Backlog) uint64 { return b.Batches }))
+		s.metrics.Gauge("piccolo_backlog_messages", "Messages in the stream, with those that are retained; -1 where that is unknown.",
+			r.backlog(func(b *piccolo.Backlog) uint64 { return b.Messages }))
+		s.metrics.Gauge("piccolo_backlog_bytes", "Bytes of the messages in the stream; -1 where that is unknown.",
+			r.backlog(func(b *piccolo.Backlog) uint64 { return b.Bytes }))
+	}
+	return r
+}
+
+// ready and backlog read the last report.
+func (r *reporter) ready() float64 {
+	if last := r.last.Load(); last != nil && last.Unready == "" {
+		return 1
+	}
+	return 0
+}
+
+func (r *reporter) backlog(read func(*piccolo.Backlog) uint64) func() float64 {
+	return func() float64 {
+		if last := r.last.Load(); last != nil && last.Writer.Backlog != nil {
+			return float64(read(last.Writer.Backlog))
+		}
+		return -1
+	}
+}
+
+// Execute reports until Interrupt is called.
+func (r *reporter) Execute() error {
+	unsubscribe, err := r.conn.Reports(r.deployment.Take)
+	if err != nil {
+		return err
+	}
+	defer unsubscribe()
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	for {
+		report := r.report()
+		r.last.Store(report)
+		r.deployment.Take(*report)
+		if err := r.conn.Report(report); err != nil {
+			r.log.Debug("a report was not sent", "error", err)
+		}
+		r.deployment.Tick(time.Now())
+		select {
+		case <-tick.C:
+		case <-r.stop:
+			return nil
+		}
+	}
+}
+
+// Interrupt stops the actor.
+func (r *reporter) Interrupt(error) { r.once.Do(func() { close(r.stop) }) }
+
+func (r *reporter) report() *piccolo.Report {
+	ctx, cancel := context.WithTimeout(context.Background(), reportEvery)
+	defer cancel()
+	host, _ := os.Hostname()
+	report := &piccolo.Report{
+		ID: r.id, Role: r.role, Version: version(), Host: host, PID: os.Getpid(), Started: r.started, Admin: r.admin,
+	}
+	var unready []string
+	for _, c := range r.checks {
+		if err := c.Err(ctx); err != nil {
+			unready = append(unready, c.Name+": "+strings.ReplaceAll(err.Error(), "\n", ": "))
+		}
+	}
+	report.Unready = strings.Join(unready, "; ")
+	report.Error, report.ErrorAt = r.errors.get()
+	// What is last in the pipeline is read first: so what has been folded is
+	// never more than what was published, nor that than what was accepted.
+	if r.writer != nil {
+		report.Writer = r.writerReport(ctx)
+	}
+	if r.ingress != nil {
+		report.Ingress = r.ingressReport()
+		report.API = apiURL(r.ingress)
+	}
+	report.At = time.Now()
+	return report
+}
+
+func (r *reporter) ingressReport() *piccolo.IngressReport {
+	in := &piccolo.IngressReport{
+		Producer: r.ingress.Producer, Published: r.ingress.Published(), Replies: make(map[string]uint64),
+		Keys: r.ingress.Keys(), Reply: r.ingress.Replies().Times(),
+	}
+	r.ingress.Replies().Each(func(status int, ack string, n uint64) {
+		if ack == "" {
+			ack = strconv.Itoa(status)
+		}
+		in.Replies[ack] += n
+	})
+	r.metrics.ReportIngress(in)
+	return in
+}
+
+func (r *reporter) writerReport(ctx context.Context) *piccolo.WriterReport {
+	w := &piccolo.WriterReport{Partitions: r.writer.Partitions, WALBytes: r.store.WALBytes()}
+	w.Folded = r.writer.Folded(r.deployment.Origins())
+	w.Backlog = r.readBacklog(ctx)
+	r.metrics.ReportWriter(w)
+	r.values(ctx, w.Hottest)
+	return w
+}
+
+// values reads the values of keys, where the database has them.
+func (r *reporter) values(ctx context.Context, hottest []piccolo.Hot) {
+	keys := make([]string, len(hottest))
+	for i := range hottest {
+		keys[i] = hottest[i].Key
+	}
+	numbers, err := r.store.Values(ctx, keys)
+	if err != nil {
+		return // they go without
+	}
+	at := make(map[string]int64, len(numbers))
+	for _, n := range numbers {
+		at[n.Key] = n.Value
+	}
+	for i := range hottest {
+		if value, ok := at[hottest[i].Key]; ok {
+			hottest[i].Value = &value
+		}
+	}
+}
+
+// readBacklog asks the stream about this writer's partitions, nil where it does
+// not answer.
+func (r *reporter) readBacklog(ctx context.Context) *piccolo.Backlog {
+	b := new(piccolo.Backlog)
+	for _, partition := range r.writer.Partitions {
+		state, err := r.conn.State(ctx, partition)
+		if err != nil {
+			return nil
+		}
+		b.Batches += state.Pending + uint64(state.AckPending)
+		b.Messages, b.Bytes = state.Messages, state.Bytes
+	}
+	return b
+}
+
+// lookup asks all writers for the numbers whose keys start with prefix.
+func (s *service) lookup(ctx context.Context, prefix string, limit int) (numbers []piccolo.Number, err error) {
+	page := piccolo.Page{Prefix: prefix, Limit: limit, Of: s.partitions}
+	asked := make(map[int]bool)
+	for partition := range s.partitions {
+		if asked[partition] {
+			continue // its writer has answered for it already
+		}
+		answer, err := s.conn.Query(ctx, partition, piccolo.Query{Page: &page})
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range answer.Partitions {
+			asked[p] = true
+		}
+		numbers = append(numbers, answer.Numbers...)
+	}
+	slices.SortFunc(numbers, page.Compare)
+	return numbers[:min(len(numbers), limit)], nil
+}
+
+// diskSpace returns what may be written to a directory's file system, and its
+// size, in bytes; -1 where that is unknown.
+func diskSpace(dir string) (free, size float64) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return -1, -1
+	}
+	return float64(stat.Bavail) * float64(stat.Bsize), float64(stat.Blocks) * float64(stat.Bsize)
+}

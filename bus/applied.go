@@ -29,5 +29,8 @@ func (b *Bus) Applied(producer string, deliver func(piccolo.Applied)) (stop func
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to applied notices: %w", err)
 	}
+	if err := b.subscribed(subjectApplied + producer); err != nil {
+		return nil, fmt.Errorf("subscribe to applied notices: %w", err)
+	}
 	return func() { _ = sub.Unsubscribe() }, nil
 }

@@ -46,6 +46,8 @@ type Bus struct {
 	js    jetstream.JetStream
 	log   *slog.Logger
 	owner owner
+
+	*refusals
 }
 
 // Remote says how to reach a NATS server outside this process.
@@ -55,6 +57,8 @@ type Remote struct {
 	CA    string // a file, of who signed the server's certificate
 	Cert  string // a file; with Key, this client's certificate
 	Key   string
+	NKey  string // a file, of the user's seed
+	Role  Role   // what the server lets this user do; it decides where answers come
 }
 
 // Connect connects to a NATS server. Once connected, it keeps trying to connect
@@ -63,6 +67,16 @@ func Connect(r Remote, name string, log *slog.Logger) (*Bus, error) {
 	var opts []nats.Option
 	if r.Creds != "" {
 		opts = append(opts, nats.UserCredentials(r.Creds))
+	}
+	if r.NKey != "" {
+		opt, err := nats.NkeyOptionFromSeed(r.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("the user's nkey %s: %w: piccolo auth makes one", r.NKey, err)
+		}
+		opts = append(opts, opt)
+	}
+	if r.Role != "" {
+		opts = append(opts, nats.CustomInboxPrefix(r.Role.inbox()))
 	}
 	if r.CA != "" {
 		opts = append(opts, nats.RootCAs(r.CA))
@@ -78,6 +92,7 @@ func Connect(r Remote, name string, log *slog.Logger) (*Bus, error) {
 }
 
 func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, error) {
+	refused := new(refusals)
 	nc, err := nats.Connect(url, append([]nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1), // the default gives up for good after two minutes
@@ -91,11 +106,15 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 			log.Info("connected to NATS again", "url", nc.ConnectedUrlRedacted())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if r := refused.noted(err); r != nil {
+				log.Error("NATS refused something", "error", r)
+				return
+			}
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject
 			}
-			log.Error("NATS refused or dropped something", "error", err, "subject", subject)
+			log.Error("NATS dropped something", "error", err, "subject", subject)
 		}),
 	}, opts...)...)
 	if err != nil {
@@ -106,19 +125,24 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 		nc.Close()
 		return nil, err
 	}
-	return &Bus{nc: nc, js: js, log: log, owner: owner{writer: rand.Text()}}, nil
+	refused.inbox = nc.Opts.InboxPrefix
+	if refused.inbox == "" {
+		refused.inbox = nats.InboxPrefix
+	}
+	return &Bus{nc: nc, js: js, log: log, owner: owner{writer: rand.Text()}, refusals: refused}, nil
 }
 
 // Close closes the connection. Nothing is waited for: whoever published has
 // had an acknowledgement, or has not.
 func (b *Bus) Close() { b.nc.Close() }
 
-// Check says whether the connection stands.
+// Check says whether the connection stands, and the server lets this user do
+// what it does.
 func (b *Bus) Check(context.Context) error {
 	if s := b.nc.Status(); s != nats.CONNECTED {
 		return fmt.Errorf("NATS: %s", s)
 	}
-	return nil
+	return b.check()
 }
 
 // isAPIError says whether err is JetStream's answer with one of codes.

@@ -24,7 +24,9 @@ const (
 
 // consumer makes the durable consumer of a partition, or takes the one there is
 // over from the writer before.
-func (b *Bus) consumer(ctx context.Context, partition int) (jetstream.Consumer, error) {
+func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer, err error) {
+	ctx, done := b.asks(ctx, api("CONSUMER.INFO"), api("CONSUMER.CREATE"))
+	defer done(&err)
 	config := jetstream.ConsumerConfig{
 		Durable:       consumerName(partition),
 		Description:   fmt.Sprintf("Folds partition %d into SQLite", partition),
@@ -61,6 +63,8 @@ func (b *Bus) consumer(ctx context.Context, partition int) (jetstream.Consumer, 
 // goroutine; deliver may block. When the subscription ends by itself, failed
 // is called, once, with the reason.
 func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo.Delivery), failed func(error)) (stop func(), err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("CONSUMER.RESET"))
+	defer done(&err)
 	c, err := b.consumer(ctx, partition)
 	if err != nil {
 		return nil, err
@@ -131,7 +135,9 @@ func (a acker) Ack() error {
 }
 
 // State reads the state of the stream and of a partition's consumer.
-func (b *Bus) State(ctx context.Context, partition int) (piccolo.StreamState, error) {
+func (b *Bus) State(ctx context.Context, partition int) (_ piccolo.StreamState, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("CONSUMER.INFO"))
+	defer done(&err)
 	stream, err := b.js.Stream(ctx, Stream)
 	if err != nil {
 		return piccolo.StreamState{}, fmt.Errorf("stream %s: %w", Stream, err)
@@ -162,8 +168,10 @@ const codeConsumerCreate jetstream.ErrorCode = 10012
 
 // Rewind has everything that the stream holds for a partition delivered again.
 // The ledger makes that safe.
-func (b *Bus) Rewind(ctx context.Context, partition int) error {
-	err := b.js.DeleteConsumer(ctx, Stream, consumerName(partition))
+func (b *Bus) Rewind(ctx context.Context, partition int) (err error) {
+	ctx, done := b.asks(ctx, api("CONSUMER.DELETE"))
+	defer done(&err)
+	err = b.js.DeleteConsumer(ctx, Stream, consumerName(partition))
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
@@ -184,7 +192,9 @@ func (b *Bus) Rewind(ctx context.Context, partition int) error {
 
 // Next returns the StreamSeq of the first message of a partition at or after
 // seq, 0 where the stream holds none.
-func (b *Bus) Next(ctx context.Context, partition int, seq uint64) (uint64, error) {
+func (b *Bus) Next(ctx context.Context, partition int, seq uint64) (_ uint64, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("STREAM.MSG.GET"), api("DIRECT.GET"))
+	defer done(&err)
 	stream, err := b.js.Stream(ctx, Stream)
 	if err != nil {
 		return 0, fmt.Errorf("stream %s: %w", Stream, err)
@@ -200,7 +210,9 @@ func (b *Bus) Next(ctx context.Context, partition int, seq uint64) (uint64, erro
 }
 
 // Trim removes the messages of a partition up to and including upto.
-func (b *Bus) Trim(ctx context.Context, partition int, upto uint64) error {
+func (b *Bus) Trim(ctx context.Context, partition int, upto uint64) (err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("STREAM.PURGE"))
+	defer done(&err)
 	stream, err := b.js.Stream(ctx, Stream)
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", Stream, err)

@@ -47,7 +47,9 @@ type InspectedConsumer struct {
 func (c *InspectedConsumer) Backlog() uint64 { return c.Pending + uint64(c.AckPending) }
 
 // Inspect looks at the stream and its consumers.
-func (b *Bus) Inspect(ctx context.Context) (*Inspection, error) {
+func (b *Bus) Inspect(ctx context.Context) (_ *Inspection, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("CONSUMER.INFO"))
+	defer done(&err)
 	stream, err := b.js.Stream(ctx, Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("stream %s: there is none: make it with piccolo stream init", Stream)

@@ -22,7 +22,9 @@ type StreamOptions struct {
 
 // Provision makes the stream, or brings the one there is to o. The number of
 // partitions of a stream that exists is never changed: keys would move.
-func (b *Bus) Provision(ctx context.Context, o StreamOptions) error {
+func (b *Bus) Provision(ctx context.Context, o StreamOptions) (err error) {
+	ctx, done := b.asks(ctx, api("STREAM.CREATE"), api("STREAM.UPDATE"))
+	defer done(&err)
 	if o.Partitions < 1 || o.Partitions > piccolo.MaxPartitions {
 		return fmt.Errorf("partitions: %d is not between 1 and %d", o.Partitions, piccolo.MaxPartitions)
 	}
@@ -33,7 +35,7 @@ func (b *Bus) Provision(ctx context.Context, o StreamOptions) error {
 	case have != o.Partitions:
 		return partitionsDiffer(have, o.Partitions)
 	}
-	_, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	_, err = b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:        Stream,
 		Description: "Deltas on their way to the writers",
 		Subjects:    []string{subjectDeltas + "*"},
@@ -55,7 +57,9 @@ func (b *Bus) Provision(ctx context.Context, o StreamOptions) error {
 }
 
 // Partitions reads from the stream's metadata how many partitions it has.
-func (b *Bus) Partitions(ctx context.Context) (int, error) {
+func (b *Bus) Partitions(ctx context.Context) (_ int, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"))
+	defer done(&err)
 	stream, err := b.js.Stream(ctx, Stream)
 	if err != nil {
 		return 0, fmt.Errorf("stream %s: %w", Stream, err)

@@ -28,7 +28,9 @@ const headerRoom = 512
 // MaxMessage is how many bytes of data a published message may have: what the
 // server takes, and no more than a part of what the stream may hold, so that a
 // stream that is full has room for it again as it empties.
-func (b *Bus) MaxMessage(ctx context.Context) (int, error) {
+func (b *Bus) MaxMessage(ctx context.Context) (_ int, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"))
+	defer done(&err)
 	stream, err := b.js.Stream(ctx, Stream)
 	if err != nil {
 		return 0, fmt.Errorf("stream %s: %w", Stream, err)
@@ -43,8 +45,10 @@ func (b *Bus) MaxMessage(ctx context.Context) (int, error) {
 // Publish stores a batch in the stream and returns when it is stored. After
 // piccolo.ErrFull nothing was stored; after any other error it may have been,
 // and the same message must be published again until it is acknowledged.
-func (b *Bus) Publish(ctx context.Context, m *piccolo.Message) error {
-	_, err := b.js.PublishMsg(ctx, &nats.Msg{
+func (b *Bus) Publish(ctx context.Context, m *piccolo.Message) (err error) {
+	ctx, done := b.asks(ctx, deltasSubject(m.ID.Partition))
+	defer done(&err)
+	_, err = b.js.PublishMsg(ctx, &nats.Msg{
 		Subject: deltasSubject(m.ID.Partition),
 		Data:    m.Data,
 		Header: nats.Header{

@@ -16,7 +16,9 @@ import (
 
 // Query asks the writer that owns a partition. The context's deadline bounds
 // it, and the writer is told of it.
-func (b *Bus) Query(ctx context.Context, partition int, q piccolo.Query) (piccolo.Answer, error) {
+func (b *Bus) Query(ctx context.Context, partition int, q piccolo.Query) (_ piccolo.Answer, err error) {
+	ctx, done := b.asks(ctx, subjectQuery+strconv.Itoa(partition))
+	defer done(&err)
 	data, err := json.Marshal(q)
 	if err != nil {
 		return piccolo.Answer{}, err
@@ -86,6 +88,9 @@ func (b *Bus) Serve(partition int, version string, answer func(context.Context, 
 			}
 		}()
 	}), micro.WithEndpointSubject(subjectQuery+strconv.Itoa(partition)))
+	if err == nil {
+		err = b.subscribed(subjectQuery + strconv.Itoa(partition))
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("serve queries: %w", err), svc.Stop())
 	}

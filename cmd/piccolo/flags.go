@@ -107,15 +107,36 @@ type streamFlags struct {
 type natsFlags struct {
 	NATS      string `name:"nats" help:"Where NATS is; several addresses of a cluster are separated by commas." env:"PICCOLO_NATS,NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`
 	NATSCreds string `name:"nats-creds" help:"File with the user's NATS credentials." type:"path" default:"" placeholder:"FILE"`
+	NATSNKey  string `name:"nats-nkey" help:"File with the seed of the user's nkey; piccolo auth makes one for each role." type:"path" default:"" placeholder:"FILE"`
 	NATSCA    string `name:"nats-ca" help:"File with the certificate that signed the server's." type:"path" default:"" placeholder:"FILE"`
 	NATSCert  string `name:"nats-cert" help:"File with this client's TLS certificate." type:"path" default:"" placeholder:"FILE"`
 	NATSKey   string `name:"nats-key" help:"File with its key." type:"path" default:"" placeholder:"FILE"`
 }
 
-func (f *natsFlags) connect(role string, log *slog.Logger) (*bus.Bus, error) {
+// connect connects for a command, as a user of the role that it needs.
+func (f *natsFlags) connect(command string, log *slog.Logger) (*bus.Bus, error) {
+	role := bus.RoleObserver
+	switch command {
+	case "ingress":
+		role = bus.RoleIngress
+	case "writer":
+		role = bus.RoleWriter
+	case "stream init", "stream repartition", "stream move":
+		role = bus.RoleAdmin
+	}
 	return bus.Connect(bus.Remote{
-		URL: f.NATS, Creds: f.NATSCreds, CA: f.NATSCA, Cert: f.NATSCert, Key: f.NATSKey,
-	}, "piccolo "+role, log)
+		URL: f.NATS, Creds: f.NATSCreds, NKey: f.NATSNKey, CA: f.NATSCA, Cert: f.NATSCert, Key: f.NATSKey, Role: role,
+	}, "piccolo "+command, log)
+}
+
+func (f *natsFlags) Validate() error {
+	switch {
+	case f.NATSCreds != "" && f.NATSNKey != "":
+		return errors.New("--nats-creds and --nats-nkey both say who the user is: give one of them")
+	case (f.NATSCert == "") != (f.NATSKey == ""):
+		return errors.New("--nats-cert and --nats-key belong together: give both or neither")
+	}
+	return nil
 }
 
 type stopFlags struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"syscall"
 
@@ -18,6 +19,11 @@ type ingressCmd struct {
 	natsFlags    `embed:""`
 	adminFlags   `embed:""`
 	stopFlags    `embed:""`
+}
+
+// Validate is here since Go promotes none of two methods of the same name.
+func (c *ingressCmd) Validate() error {
+	return errors.Join(c.ingressFlags.Validate(), c.natsFlags.Validate())
 }
 
 func (c *ingressCmd) Run(log *slog.Logger) error {

@@ -30,6 +30,7 @@ type cli struct {
 	Ingress  ingressCmd  `cmd:"" help:"Run the HTTP door alone, against a NATS server."`
 	Writer   writerCmd   `cmd:"" help:"Run the writer alone, against a NATS server."`
 	Stream   streamCmd   `cmd:"" help:"Look after the stream."`
+	Auth     authCmd     `cmd:"" help:"Print NATS users for ingress, writer, admin and observer, with what each needs and no more."`
 	Backlog  backlogCmd  `cmd:"" help:"Say how far the writers are behind the stream."`
 	Decode   decodeCmd   `cmd:"" help:"Read a message of the stream: nats stream view PICCOLO --translate \"piccolo decode\"."`
 	DB       dbCmd       `cmd:"" name:"db" help:"Look after the database."`

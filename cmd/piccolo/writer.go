@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -25,6 +26,11 @@ type writerCmd struct {
 
 	Standby   bool   `help:"Where another process writes the database, wait until it ends, and take over."`
 	Partition string `help:"The partitions that this writer owns, as in 0,2-3; all where it is not given." placeholder:"LIST"`
+}
+
+// Validate is here since Go promotes none of two methods of the same name.
+func (c *writerCmd) Validate() error {
+	return errors.Join(c.writerFlags.Validate(), c.natsFlags.Validate())
 }
 
 func (c *writerCmd) Run(log *slog.Logger) error {

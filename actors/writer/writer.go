@@ -235,6 +235,7 @@ func (w *Writer) take(d piccolo.Delivery) {
 	if m.bad != nil {
 		return
 	}
+	w.gear.arrived(time.Now())
 	w.gear.batches++
 	w.gear.deltas += len(m.batch.Deltas)
 	for i := range m.batch.Deltas {

@@ -47,6 +47,9 @@ func DecodeBatchJSON(data []byte, id BatchID, b *Batch) error {
 	if _, err := dec.Token(); err != io.EOF {
 		return errors.New("batch: something follows the JSON object")
 	}
+	if HasHalfPair(data) {
+		return errors.New("batch: the JSON has half of a surrogate pair")
+	}
 	*b = Batch{
 		BatchID:    BatchID{Producer: wire.Producer, Partition: wire.Partition, Seq: wire.Seq},
 		Increments: wire.Increments,

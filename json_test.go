@@ -58,6 +58,7 @@ func TestDecodeBatchJSON(t *testing.T) {
 				Onces: []piccolo.Once{{Claim: order4711, Increments: 2, Deltas: []piccolo.Delta{{Key: "a", Value: 1}, {Key: "b", Value: -5}}}},
 			},
 		},
+		{"a surrogate pair, and an escape that is text", `{"deltas":[{"key":"\ud83d\ude00","value":1},{"key":"\\ud83d","value":1}]}`, piccolo.Batch{BatchID: by, Increments: 2, Deltas: []piccolo.Delta{{Key: "😀", Value: 1}, {Key: `\ud83d`, Value: 1}}}},
 		{"accepted before the clock began", `{"accepted":"1960-01-01T00:00:00Z"}`, piccolo.Batch{BatchID: by}},
 		{"white space", " { }\n", piccolo.Batch{BatchID: by}},
 	} {
@@ -92,6 +93,8 @@ func TestDecodeBatchJSONRefuses(t *testing.T) {
 		{"no key", `{"deltas":[{"key":"a","value":1},{"value":1}]}`, "delta 1: key is blank"},
 		{"a key with NUL", `{"deltas":[{"key":"\u0000","value":1}]}`, "NUL"},
 		{"a key that is not UTF-8", "{\"deltas\":[{\"key\":\"\xff\",\"value\":1}]}", "UTF-8"},
+		{"half of a surrogate pair", `{"deltas":[{"key":"\ud800","value":1}]}`, "surrogate"},
+		{"two halves in two strings", `{"deltas":[{"key":"\ud83d","value":1},{"key":"\ude00","value":1}]}`, "surrogate"},
 		{"a producer without a seq", `{"producer":"p"}`, "seq 0"},
 		{"a seq without a producer", `{"seq":1}`, "producer"},
 		{"a producer that is no token of a subject", `{"producer":"a.b","seq":1}`, "producer"},

@@ -34,6 +34,7 @@ type conn struct {
 	unread atomic.Bool // the client may have sent what nobody reads
 	silent *silent
 	heard  bool // the client has sent something, or gone; for whoever reads
+	ended  bool // the client sends no more; for whoever reads
 
 	readBy, readSet   time.Time // when reading is to end, and when the kernel's side of it is
 	writeBy, writeSet time.Time // the same for writing
@@ -88,6 +89,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		c.readSet = c.readBy
 	}
 	n, err := c.Conn.Read(b)
+	c.ended = c.ended || err == io.EOF
 	if !c.heard {
 		c.heard = true
 		c.silent.remove(c)

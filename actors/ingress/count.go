@@ -31,7 +31,7 @@ func (c Counted) Batch() piccolo.BatchID { return c.batch.id }
 
 // Wait waits for the ack that was asked for and returns the one that holds:
 // less, when the ack timeout passes first. The increment counts all the same.
-func (c Counted) Wait() piccolo.Ack { return c.in.await(c.batch, c.ack) }
+func (c Counted) Wait() piccolo.Ack { return c.in.await(c.ack, c.batch) }
 
 // Total is the key's total after the commit, where that has been waited for.
 func (c Counted) Total(key []byte) (total int64, ok bool) {

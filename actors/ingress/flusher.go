@@ -200,9 +200,8 @@ var full = piccolo.ErrFull
 // sweep forgets idle keys now and then, and at once when they take up half of
 // what may be kept.
 func (f *flusher) sweep() {
-	b := f.reducer.budget
 	switch now := time.Now(); {
-	case b.used.Load() > b.max/2:
+	case f.reducer.budget.crowded():
 		f.reducer.sweep(true)
 	case now.Sub(f.swept) > sweepEvery:
 		f.swept = now

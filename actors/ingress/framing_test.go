@@ -96,6 +96,32 @@ func TestBodyCutShortCountsNothing(t *testing.T) {
 	}
 }
 
+// A client may send the whole URL, as to a proxy.
+func TestTargetInAbsoluteForm(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	for _, c := range []struct {
+		target string
+		status int
+	}{
+		{"http://piccolo/increment?key=foo&value=10", 200},
+		{"HTTPS://piccolo:3333/increment?key=foo&value=10", 200},
+		{"http://piccolo/increment/?key=foo&value=10", 404},
+		{"http://piccolo?key=foo&value=10", 404},
+		{"http://piccolo", 404},
+		{"http:///", 404},
+		{"ftp://piccolo/increment?key=foo&value=10", 404},
+	} {
+		t.Run(c.target, func(t *testing.T) {
+			d := d.of(t)
+			replies := d.raw("POST " + c.target + " HTTP/1.1\r\nHost: piccolo\r\nContent-Length: 0\r\n\r\n")
+			if len(replies) != 1 || replies[0].status != c.status {
+				t.Errorf("%+v, want %d", replies, c.status)
+			}
+		})
+	}
+}
+
 func TestRequestsOnOneConnection(t *testing.T) {
 	t.Parallel()
 	d := open(t)

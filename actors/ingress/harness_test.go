@@ -254,6 +254,7 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Field  string `json:"field"`
+	Index  *int   `json:"index"`
 }
 
 // refused checks that r is a refusal in the form of RFC 9457, and that it

@@ -19,8 +19,13 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 		in.fail(ctx, newProblem(501, "%s is not supported: nothing was counted, send the increment without it", idempotencyHeader))
 		return
 	}
+	body, _ := in.bodies.Get().(*[]byte)
+	if body == nil {
+		body = new([]byte)
+	}
+	defer in.bodies.Put(body)
 	var p pair
-	value, problem := in.decode(ctx, query, &p)
+	value, problem := in.decode(ctx, query, body, &p)
 	if problem != nil {
 		in.fail(ctx, problem)
 		return
@@ -40,13 +45,18 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 	in.reply(ctx, counted, held, p.key)
 }
 
-func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, p *pair) (value int64, problem *problem) {
+// decode reads the pair of a request, which points into the request and into
+// buf.
+func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) (value int64, problem *problem) {
 	if problem = p.parseForm(query, true); problem != nil {
 		return 0, problem
 	}
-	body := ctx.PostBody()
-	media, _, _ := bytes.Cut(ctx.Request.Header.ContentType(), []byte{';'})
-	switch media = bytes.TrimSpace(media); {
+	limit := min(in.MaxBody, in.longestPair())
+	body, err := readAll(ctx, *buf, limit)
+	if *buf = body; err != nil {
+		return 0, in.unread(err, limit)
+	}
+	switch media := mediaType(ctx); {
 	case bytes.EqualFold(media, []byte("application/json")):
 		problem = p.parseObject(body)
 	case len(media) == 0, bytes.EqualFold(media, []byte("application/x-www-form-urlencoded")):
@@ -58,6 +68,16 @@ func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, p *pair) (valu
 		return 0, problem
 	}
 	return p.increment(in.MaxKeyBytes)
+}
+
+// longestPair is how many bytes a pair takes at most, however it is written: a
+// byte of a key may take six. The rest is for blanks.
+func (in *Ingress) longestPair() int { return 6*in.MaxKeyBytes + 4<<10 }
+
+// mediaType is the Content-Type without what follows it.
+func mediaType(ctx *fasthttp.RequestCtx) []byte {
+	media, _, _ := bytes.Cut(ctx.Request.Header.ContentType(), []byte{';'})
+	return bytes.TrimSpace(media)
 }
 
 const (
@@ -103,28 +123,44 @@ func unavailable(err error) *problem {
 }
 
 // await waits for as much as ack asks and returns what holds: less, when the
-// ack timeout passes or the process has to stop first. The increment counts
-// all the same.
-func (in *Ingress) await(p *pending, ack piccolo.Ack) piccolo.Ack {
+// ack timeout passes or the process has to stop first. The increments count all
+// the same.
+func (in *Ingress) await(ack piccolo.Ack, batches ...*pending) piccolo.Ack {
 	if ack == piccolo.AckMemory {
 		return ack
 	}
-	p.wait()
-	outcome := p.stored
+	for _, p := range batches {
+		p.wait()
+	}
+	patience := in.patience.ends()
+	for _, p := range batches {
+		select {
+		case <-p.outcome(ack):
+		case <-patience:
+			return holds(batches)
+		}
+	}
+	return ack
+}
+
+// outcome is closed when ack holds for what p carries.
+func (p *pending) outcome(ack piccolo.Ack) <-chan struct{} {
 	if ack == piccolo.AckApplied {
-		outcome = p.applied
+		return p.applied
 	}
-	select {
-	case <-outcome:
-		return ack
-	case <-in.patience.ends():
+	return p.stored
+}
+
+// holds is what is known of all batches once nobody waits for their commit.
+func holds(batches []*pending) piccolo.Ack {
+	for _, p := range batches {
+		select {
+		case <-p.stored:
+		default:
+			return piccolo.AckMemory
+		}
 	}
-	select {
-	case <-p.stored:
-		return piccolo.AckStored
-	default:
-		return piccolo.AckMemory
-	}
+	return piccolo.AckStored
 }
 
 func status(held piccolo.Ack) int {
@@ -145,17 +181,22 @@ var (
 	}
 )
 
-// reply says what holds, names the batch, and, after the commit, the total.
-func (in *Ingress) reply(ctx *fasthttp.RequestCtx, c Counted, held piccolo.Ack, key []byte) {
+// replyHead says in the headers what holds, and which batches carry it.
+func replyHead(ctx *fasthttp.RequestCtx, held piccolo.Ack, receipt []byte) {
 	ctx.SetStatusCode(status(held))
 	h := &ctx.Response.Header
 	h.SetContentTypeBytes(jsonContentType)
 	h.SetCanonical(ackHeaderBytes, ackBytes[held])
-	h.SetCanonical(receiptHeaderBytes, c.batch.receipt)
+	h.SetCanonical(receiptHeaderBytes, receipt)
+}
+
+// reply says what holds, names the batch, and, after the commit, the total.
+func (in *Ingress) reply(ctx *fasthttp.RequestCtx, c Counted, held piccolo.Ack, key []byte) {
+	replyHead(ctx, held, c.batch.receipt)
 	if held == piccolo.AckApplied {
 		if total, ok := c.Total(key); ok {
 			body := ctx.Response.SwapBody(nil)[:0]
-			ctx.Response.SwapBody(appendReply(body, held, c.batch.receipt, &total))
+			ctx.Response.SwapBody(appendReply(body, held, c.batch.receipt, "value", total))
 			return
 		}
 	}
@@ -163,16 +204,18 @@ func (in *Ingress) reply(ctx *fasthttp.RequestCtx, c Counted, held piccolo.Ack, 
 	ctx.Response.SetBodyRaw(c.batch.replies[held])
 }
 
-// appendReply appends the body of a reply to dst.
-func appendReply(dst []byte, held piccolo.Ack, receipt []byte, total *int64) []byte {
+// appendReply appends the body of a reply to dst, with a number if it has a name.
+func appendReply(dst []byte, held piccolo.Ack, receipt []byte, name string, number int64) []byte {
 	dst = append(dst, `{"ack":"`...)
 	dst = append(dst, ackBytes[held]...)
 	dst = append(dst, `","receipt":"`...)
 	dst = append(dst, receipt...)
 	dst = append(dst, '"')
-	if total != nil {
-		dst = append(dst, `,"value":`...)
-		dst = strconv.AppendInt(dst, *total, 10)
+	if name != "" {
+		dst = append(dst, `,"`...)
+		dst = append(dst, name...)
+		dst = append(dst, `":`...)
+		dst = strconv.AppendInt(dst, number, 10)
 	}
 	return append(dst, "}\n"...)
 }

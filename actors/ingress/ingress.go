@@ -66,6 +66,12 @@ type Ingress struct {
 	silent   silent
 	writers  atomic.Pointer[[]int] // a partition of each, as far as is known
 
+	intakes  sync.Pool    // of *intake
+	bodies   sync.Pool    // of *[]byte, for single increments
+	memory   memory       // of bodies with many increments
+	counting sync.RWMutex // held for reading by whoever counts many increments at once
+	closed   bool         // nothing is counted any more
+
 	refuse   atomic.Pointer[error] // why nothing more may be counted, if so
 	draining atomic.Bool
 	stop     chan struct{}
@@ -82,6 +88,7 @@ func New(c Config) (*Ingress, error) {
 	in := &Ingress{
 		Config:   c,
 		keys:     &budget{max: int64(c.MaxKeys)},
+		memory:   memory{max: max(8*int64(c.MaxBody), 64<<20)},
 		waiting:  newWaiting(2 * c.AckTimeout),
 		patience: newPatience(c.AckTimeout),
 		stop:     make(chan struct{}),
@@ -145,9 +152,7 @@ func (in *Ingress) Execute() error {
 	timer := time.AfterFunc(in.DrainTimeout, giveUp)
 	defer timer.Stop()
 	in.drain()
-	for _, r := range in.reducers {
-		r.close()
-	}
+	in.close()
 	close(flush)
 	flushers.Wait()
 	giveUp() // on what an earlier process left: the spool keeps it
@@ -160,6 +165,17 @@ func (in *Ingress) Execute() error {
 		errs = append(errs, spool.put(messages))
 	}
 	return errors.Join(errs...)
+}
+
+// close makes counting fail from now on. It waits for whoever counts many
+// increments, so that none counts a part of them.
+func (in *Ingress) close() {
+	in.counting.Lock()
+	defer in.counting.Unlock()
+	in.closed = true
+	for _, r := range in.reducers {
+		r.close()
+	}
 }
 
 // Interrupt stops the actor and returns when it has stopped, so that whoever

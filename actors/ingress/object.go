@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/piccolo-counter/piccolo"
 )
 
 // parseObject reads {"key": "…", "value": 10}. It is stricter than
@@ -40,7 +40,7 @@ func (p *pair) parseObject(body []byte) *problem {
 			if !ok {
 				return bad("key", "is not a string: %s", quote(raw))
 			}
-			if strings.ContainsRune(key, utf8.RuneError) && hasHalfPair(raw) {
+			if strings.ContainsRune(key, utf8.RuneError) && piccolo.HasHalfPair(raw) {
 				return bad("key", "has half of a surrogate pair: %s", quote(raw))
 			}
 			if problem := p.set("key", &p.key, &p.hasKey, []byte(key)); problem != nil {
@@ -79,31 +79,6 @@ func next(dec *json.Decoder, body []byte) (t json.Token, raw []byte, p *problem)
 		return nil, nil, malformed(err)
 	}
 	return t, bytes.TrimLeft(body[start:dec.InputOffset()], ": \t\r\n"), nil
-}
-
-// hasHalfPair says whether a JSON string, quotes included, has an escaped
-// surrogate without its other half.
-func hasHalfPair(raw []byte) bool {
-	half := rune(0) // of a pair, whose other half must come next
-	for i := 0; i < len(raw); i++ {
-		r := rune(-1) // of an escape \uXXXX
-		if raw[i] == '\\' {
-			i++
-			if raw[i] == 'u' {
-				n, _ := strconv.ParseUint(string(raw[i+1:i+5]), 16, 32)
-				r, i = rune(n), i+4
-			}
-		}
-		switch {
-		case half == 0 && utf16.IsSurrogate(r):
-			half = r
-		case half != 0 && utf16.DecodeRune(half, r) == utf8.RuneError:
-			return true
-		default:
-			half = 0
-		}
-	}
-	return false
 }
 
 func malformed(err error) *problem {

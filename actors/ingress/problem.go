@@ -18,6 +18,7 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Field  string `json:"field,omitempty"` // key, value, …
+	Index  *int   `json:"index,omitempty"` // of the increment that is at fault, from 0
 
 	allow        string        // of a 405
 	authenticate string        // of a 401

@@ -77,20 +77,6 @@ type lot struct {
 	increments uint64
 }
 
-// budget bounds the distinct keys that all reducers of a process hold.
-type budget struct {
-	max  int64
-	used atomic.Int64
-}
-
-func (b *budget) take() bool {
-	if b.used.Add(1) > b.max {
-		b.used.Add(-1)
-		return false
-	}
-	return true
-}
-
 func newReducer(producer string, partition int, limit int, b *budget) *reducer {
 	r := &reducer{
 		producer:  producer,
@@ -116,7 +102,7 @@ func (r *reducer) newPending(seq uint64, crowd int32) *pending {
 	}
 	p.receipt = p.id.Append(nil)
 	for ack := range p.replies {
-		p.replies[ack] = appendReply(nil, piccolo.Ack(ack), p.receipt, nil)
+		p.replies[ack] = appendReply(nil, piccolo.Ack(ack), p.receipt, "", 0)
 	}
 	return p
 }
@@ -124,52 +110,80 @@ func (r *reducer) newPending(seq uint64, crowd int32) *pending {
 // add counts one increment and returns the batch that carries it. After an
 // error nothing has been counted. key may be reused by the caller.
 func (r *reducer) add(hash uint64, key []byte, value int64, wantTotal bool) (*pending, error) {
-	i := hash >> 32 % stripes // the low bits chose the partition
+	i := stripeOf(hash)
 	s := &r.stripes[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, piccolo.ErrStopping
 	}
-	e := s.entries[string(key)]
-	if e == nil {
-		if !r.budget.take() {
-			return nil, piccolo.ErrBusy
-		}
-		e = &entry{key: string(key)}
-		s.entries[e.key] = e
+	e, ok := r.reduce(i, key, value, &purse{budget: r.budget})
+	if !ok {
+		return nil, piccolo.ErrBusy
 	}
-	if e.batch != nil {
-		sum, ok := piccolo.Add(e.delta, value)
-		if ok {
-			e.delta = sum
-		} else {
-			// The sum leaves int64: the delta stays in its batch as it is,
-			// and the key gets another.
-			if !r.budget.take() {
-				return nil, piccolo.ErrBusy
-			}
-			e.left = true
-			e = &entry{key: e.key, delta: value}
-			s.entries[e.key] = e
-			r.join(s, i, e)
-		}
-	} else {
-		e.delta = value
-		r.join(s, i, e)
-	}
-	e.batch.lots[i].increments++
-	s.counted++
 	if wantTotal {
-		e.total = true
-		e.batch.wantTotal.Store(true)
+		e.wantTotal()
 	}
 	return e.batch, nil
 }
 
+// stripeOf chooses a stripe: the low bits of a hash chose the partition.
+func stripeOf(hash uint64) int { return int(hash >> 32 % stripes) }
+
+// reduce adds value to the delta of key, and returns where that is. It returns
+// false, and has counted nothing, where it takes more than the purse has. The
+// lock of stripe i is held.
+func (r *reducer) reduce(i int, key []byte, value int64, from *purse) (*entry, bool) {
+	s := &r.stripes[i]
+	e, ok := s.find(key, from)
+	if !ok {
+		return nil, false
+	}
+	if e.batch == nil {
+		e.delta = value
+		r.join(s, i, e)
+	} else if sum, ok := piccolo.Add(e.delta, value); ok {
+		e.delta = sum
+	} else {
+		// The sum leaves int64: the delta stays in its batch as it is, and
+		// the key gets another.
+		if !from.take() {
+			return nil, false
+		}
+		e.left = true
+		e = &entry{key: e.key, delta: value}
+		s.entries[e.key] = e
+		r.join(s, i, e)
+	}
+	e.batch.lots[i].increments++
+	s.counted++
+	return e, true
+}
+
+// find returns the entry of key, which is made where there is none and the
+// purse has something left. The lock of the stripe is held.
+func (s *stripe) find(key []byte, from *purse) (*entry, bool) {
+	e := s.entries[string(key)]
+	if e == nil {
+		if !from.take() {
+			return nil, false
+		}
+		e = &entry{key: string(key)}
+		s.entries[e.key] = e
+	}
+	return e, true
+}
+
+// wantTotal has the writer report the key's total after the commit. The lock of
+// the stripe is held.
+func (e *entry) wantTotal() {
+	e.total = true
+	e.batch.wantTotal.Store(true)
+}
+
 // join puts e into the batch at the tail that has room for it. The lock of the
 // stripe is held, which is what lets seal know when a batch is complete.
-func (r *reducer) join(s *stripe, i uint64, e *entry) {
+func (r *reducer) join(s *stripe, i int, e *entry) {
 	size := int64(piccolo.MaxDeltaSize(len(e.key)))
 	p := r.tail.Load()
 	for {

@@ -22,6 +22,7 @@ var reading = []string{"GET", "HEAD"}
 // most comes first.
 var routes = []route{
 	{"/increment", []string{"POST"}, roleIncrement, func(in *Ingress, ctx *fasthttp.RequestCtx, _, query []byte) { in.increment(ctx, query) }},
+	{"/v1/increments", []string{"POST"}, roleIncrement, (*Ingress).increments},
 	{"/v1/numbers/", reading, roleRead, (*Ingress).number},
 	{"/v1/numbers", reading, roleRead, (*Ingress).numbers},
 	{"/livez", reading, 0, (*Ingress).live},
@@ -64,7 +65,7 @@ func (in *Ingress) route(ctx *fasthttp.RequestCtx, path, query []byte) {
 		return
 	}
 	if len(allowed) == 0 {
-		in.fail(ctx, newProblem(404, "nothing is served at %s: see POST /increment and GET /v1/numbers/{key}", quote(path)))
+		in.fail(ctx, newProblem(404, "nothing is served at %s: see POST /increment, POST /v1/increments and GET /v1/numbers/{key}", quote(path)))
 		return
 	}
 	list := strings.Join(allowed, ", ")

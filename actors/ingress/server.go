@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
-	"net"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -15,6 +15,7 @@ func (in *Ingress) newServer() *fasthttp.Server {
 		Handler:                      in.handle,
 		ErrorHandler:                 in.handleBroken,
 		Logger:                       quiet{in.Log},
+		StreamRequestBody:            true, // a request is looked at before its body is read
 		MaxRequestBodySize:           in.MaxBody,
 		ReadBufferSize:               8 << 10, // and so the most that a request's headers may take
 		ReadTimeout:                  30 * time.Second,
@@ -43,8 +44,23 @@ func (in *Ingress) handle(ctx *fasthttp.RequestCtx) {
 		in.fail(ctx, p)
 		return
 	}
-	path, query, _ := bytes.Cut(ctx.RequestURI(), []byte{'?'})
+	path, query, _ := bytes.Cut(originForm(ctx.RequestURI()), []byte{'?'})
 	in.route(ctx, path, query)
+}
+
+// originForm is a request's target without the scheme and host that a client
+// may send as it would to a proxy, which RFC 9112 has every server take.
+func originForm(target []byte) []byte {
+	for _, scheme := range []string{"http://", "https://"} {
+		if len(target) > len(scheme) && strings.EqualFold(string(target[:len(scheme)]), scheme) {
+			rest := target[len(scheme):]
+			i := bytes.IndexAny(rest, "/?")
+			if i >= 0 && rest[i] == '/' {
+				return rest[i:]
+			}
+		}
+	}
+	return target
 }
 
 func (in *Ingress) live(ctx *fasthttp.RequestCtx, _, _ []byte) {
@@ -100,27 +116,25 @@ func (in *Ingress) handleBroken(ctx *fasthttp.RequestCtx, err error) {
 		c.unread.Store(true)
 		return
 	}
-	var (
-		small   *fasthttp.ErrSmallBuffer
-		network net.Error
-		p       *problem
-	)
-	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		p = newProblem(413, "the body is larger than %d bytes", in.MaxBody)
-	case errors.As(err, &small):
-		p = newProblem(431, "the headers are larger than %d bytes", in.server.ReadBufferSize)
-	case errors.As(err, &network) && network.Timeout():
-		p = newProblem(408, "the request did not come within %s", in.server.ReadTimeout)
-	default:
-		p = newProblem(400, "the request is malformed or cut short: %v", err)
+	if small := (*fasthttp.ErrSmallBuffer)(nil); errors.As(err, &small) {
+		p := newProblem(431, "the headers are larger than %d bytes", in.server.ReadBufferSize)
+		p.close = true
+		in.fail(ctx, p)
+		return
 	}
-	p.close = true
-	in.fail(ctx, p)
+	in.fail(ctx, in.unread(err, in.MaxBody))
 }
+
+// maxUnread is how long a body may be for its connection to go on when the body
+// has not been read.
+const maxUnread = 64 << 10
 
 func (in *Ingress) fail(ctx *fasthttp.RequestCtx, p *problem) {
 	in.replies.count(p.Status)
+	// What is left of a body that is large would be waited for at length.
+	if n := ctx.Request.Header.ContentLength(); ctx.Request.IsBodyStream() && (n < 0 || n > maxUnread) {
+		p.close = true
+	}
 	if p.close {
 		ctx.Conn().(*conn).unread.Store(true)
 	}

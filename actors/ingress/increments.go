@@ -1,0 +1,92 @@
+package ingress
+
+import (
+	"bytes"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// increments serves POST /v1/increments: many pairs as NDJSON, as a JSON array
+// or as a form. All are counted, or none.
+func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
+	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
+		in.fail(ctx, newProblem(501, "%s is not supported: nothing was counted, send the increments without it", idempotencyHeader))
+		return
+	}
+	ack, problem := in.ackOfMany(ctx, query)
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	batches, n, problem := in.take(ctx, ack)
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	held := in.await(ack, batches...)
+	in.replies.acked(held, ctx.Time())
+	in.replyMany(ctx, batches, n, held)
+}
+
+// ackOfMany reads the query, which says nothing but what to wait for.
+func (in *Ingress) ackOfMany(ctx *fasthttp.RequestCtx, query []byte) (piccolo.Ack, *problem) {
+	var p pair
+	if problem := p.parseForm(query, true); problem != nil {
+		return 0, problem
+	}
+	if p.hasKey || p.hasValue {
+		return 0, newProblem(400, "key and value belong into the body here: POST /increment takes them in the query")
+	}
+	return in.ackMode(ctx, &p)
+}
+
+// take decodes the body, all of it, and counts its n increments. What it needs
+// for that is given back before the reply is waited for.
+func (in *Ingress) take(ctx *fasthttp.RequestCtx, ack piccolo.Ack) (batches []*pending, n int, problem *problem) {
+	limit := min(in.MaxBody, maxBulk)
+	src, err := newWire(ctx, limit)
+	if err != nil {
+		return nil, 0, in.unread(err, limit)
+	}
+	t := in.openIntake(&src)
+	defer t.close()
+	if problem := t.read(mediaType(ctx)); problem != nil {
+		return nil, 0, problem
+	}
+	_ = ctx.Request.CloseBodyStream() // it has been read to its end
+	if t.bulk.count == 0 {
+		return nil, 0, newProblem(400, "the body has no increments")
+	}
+	if batches, err = in.countAll(t.bulk, ack); err != nil {
+		return nil, 0, unavailable(err)
+	}
+	return batches, t.bulk.count, nil
+}
+
+// read reads a body of a media type.
+func (t *intake) read(media []byte) *problem {
+	is := func(name string) bool { return bytes.EqualFold(media, []byte(name)) }
+	switch {
+	case is("application/x-ndjson"), is("application/ndjson"), is("application/jsonl"):
+		return t.lines()
+	case is("application/json"):
+		return t.array()
+	case len(media) == 0, is("application/x-www-form-urlencoded"):
+		return t.pairs()
+	}
+	return newProblem(415, "Content-Type %s is not taken: use application/x-ndjson, application/json or application/x-www-form-urlencoded", quote(media))
+}
+
+// replyMany says what holds, names the batches, and says how many increments
+// they carry.
+func (in *Ingress) replyMany(ctx *fasthttp.RequestCtx, batches []*pending, n int, held piccolo.Ack) {
+	receipt := make(piccolo.Receipt, len(batches))
+	for i, p := range batches {
+		receipt[i] = p.id
+	}
+	text := []byte(receipt.String())
+	replyHead(ctx, held, text)
+	ctx.Response.SwapBody(appendReply(ctx.Response.SwapBody(nil)[:0], held, text, "counted", int64(n)))
+}

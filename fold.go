@@ -8,10 +8,22 @@ import (
 // Fold is what a writer asks the database to do in one transaction. Either all
 // of it holds afterwards, or none.
 type Fold struct {
-	Deltas    []Delta             // sorted by key
+	Deltas    []Delta             // sorted by key, those of one key in their order
 	Accounts  map[Origin]*Account // the ledger's accounts, as they are to be
 	Positions map[int]Position    // by partition, where it moved
 	Rejected  []Rejected
+	Wanted    []string          // keys whose totals are asked for, besides those of deltas that want it
+	Tokens    []Spent           // counted in this fold, sorted
+	Expired   map[int]time.Time // by partition: tokens that expired by then are of no more use
+}
+
+// Spent is a token that has been counted in a partition, and until when the
+// stream may bring it again without its being counted. That is by the stream's
+// clock, so that whoever folds the stream again comes to the same.
+type Spent struct {
+	Claim
+	Partition int
+	Expires   time.Time
 }
 
 // Position is where a writer stands in the stream: which stream, told apart
@@ -36,8 +48,8 @@ type Rejected struct {
 type Folded struct {
 	Rows        int              // upserts
 	Quarantined []Increment      // what could not be added to its key's value
-	Released    []Increment      // what could be, at last
-	Totals      map[string]int64 // of the keys whose delta wanted it
+	Released    []Increment      // what could be, at last, or was overwritten
+	Totals      map[string]int64 // of the keys whose delta wanted it, and of those wanted besides
 }
 
 var (

@@ -14,7 +14,8 @@ func TestServerKilledUnderIngress(t *testing.T) {
 	t.Parallel()
 	server := newService(t, "--partitions=2")
 	server.start()
-	ingress := newIngress(t, server.nats, "--ack-timeout=300ms")
+	ingress := newService(t, "--ack-timeout=300ms")
+	ingress.around = server
 	ingress.start()
 	b := newBook()
 	l := ingress.load(b, 6, "stored", "applied", "memory")
@@ -45,7 +46,8 @@ func TestIngressStoppedWithoutServer(t *testing.T) {
 	t.Parallel()
 	server := newService(t)
 	server.start()
-	ingress := newIngress(t, server.nats, "--ack-timeout=300ms", "--stop-timeout=4s")
+	ingress := newService(t, "--ack-timeout=300ms", "--stop-timeout=4s")
+	ingress.around = server
 	ingress.start()
 	b := newBook()
 	l := ingress.load(b, 4, "stored", "memory")

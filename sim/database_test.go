@@ -19,6 +19,12 @@ type database struct {
 	ledger    map[piccolo.Origin]account
 	positions map[int]piccolo.Position
 	rejected  map[string]bool
+	tokens    map[tokenAt]piccolo.Spent
+}
+
+type tokenAt struct {
+	partition int
+	token     piccolo.Token
 }
 
 // account is a row of the ledger.
@@ -28,11 +34,12 @@ type account struct {
 	batches    uint64
 	increments uint64
 	sum        int64
+	skipped    uint64
 }
 
 func (a account) read() (piccolo.Account, error) {
 	seqs, err := piccolo.ParseSeqSet(a.watermark, a.above)
-	return piccolo.Account{Seqs: seqs, Batches: a.batches, Increments: a.increments, Sum: a.sum}, err
+	return piccolo.Account{Seqs: seqs, Batches: a.batches, Increments: a.increments, Sum: a.sum, Skipped: a.skipped}, err
 }
 
 func newDatabase(w *world) *database {
@@ -43,6 +50,7 @@ func newDatabase(w *world) *database {
 		ledger:    make(map[piccolo.Origin]account),
 		positions: make(map[int]piccolo.Position),
 		rejected:  make(map[string]bool),
+		tokens:    make(map[tokenAt]piccolo.Spent),
 	}
 }
 
@@ -51,6 +59,7 @@ func (db *database) clone() *database {
 	c := *db
 	c.numbers, c.ledger, c.positions = maps.Clone(db.numbers), maps.Clone(db.ledger), maps.Clone(db.positions)
 	c.held, c.rejected = maps.Clone(db.held), maps.Clone(db.rejected) // no slice of held ever changes
+	c.tokens = maps.Clone(db.tokens)
 	return &c
 }
 
@@ -62,7 +71,7 @@ func (db *database) apply(fold *piccolo.Fold) (folded piccolo.Folded) {
 		db.add(d, &folded)
 	}
 	for o, a := range fold.Accounts {
-		db.ledger[o] = account{a.Seqs.Watermark(), a.Seqs.Above(), a.Batches, a.Increments, a.Sum}
+		db.ledger[o] = account{a.Seqs.Watermark(), a.Seqs.Above(), a.Batches, a.Increments, a.Sum, a.Skipped}
 	}
 	for n, p := range fold.Positions {
 		db.positions[n] = p
@@ -70,13 +79,18 @@ func (db *database) apply(fold *piccolo.Fold) (folded piccolo.Folded) {
 	for _, r := range fold.Rejected {
 		db.rejected[string(r.Data)] = true
 	}
+	for _, t := range fold.Tokens {
+		db.tokens[tokenAt{t.Partition, t.Token}] = t
+	}
+	maps.DeleteFunc(db.tokens, func(at tokenAt, t piccolo.Spent) bool { return !t.Expires.After(fold.Expired[at.partition]) })
+	folded.Totals = make(map[string]int64)
 	for _, d := range fold.Deltas {
 		if d.WantTotal {
-			if folded.Totals == nil {
-				folded.Totals = make(map[string]int64)
-			}
 			folded.Totals[d.Key] = db.numbers[d.Key]
 		}
+	}
+	for _, key := range fold.Wanted {
+		folded.Totals[key] = db.numbers[key]
 	}
 	db.w.book.committed(fold.Accounts)
 	return folded
@@ -85,6 +99,9 @@ func (db *database) apply(fold *piccolo.Fold) (folded piccolo.Folded) {
 // add adds a delta, or puts it into the quarantine.
 func (db *database) add(d piccolo.Delta, folded *piccolo.Folded) {
 	total := db.total(d.Key)
+	if d.Op != piccolo.OpAdd {
+		total.SetInt64(0)
+	}
 	total.Add(total, big.NewInt(d.Value))
 	held := db.held[d.Key]
 	if !total.IsInt64() {
@@ -96,6 +113,10 @@ func (db *database) add(d piccolo.Delta, folded *piccolo.Folded) {
 		folded.Released = append(folded.Released, piccolo.Increment{Key: d.Key, Value: v})
 	}
 	delete(db.held, d.Key)
+	if d.Op == piccolo.OpRemove {
+		delete(db.numbers, d.Key)
+		return
+	}
 	db.numbers[d.Key] = total.Int64()
 }
 

@@ -74,6 +74,35 @@ func (s *store) Page(context.Context, *piccolo.Page, []int) ([]piccolo.Number, b
 	return nil, false, errors.ErrUnsupported
 }
 
+// Spent reads what tokens stand for.
+func (s *store) Spent(_ context.Context, partition int, tokens []piccolo.Token) (spent []piccolo.Spent, err error) {
+	s.f.w.mu.Lock()
+	defer s.f.w.mu.Unlock()
+	s.f.exist()
+	for _, token := range tokens {
+		if t, ok := s.db.tokens[tokenAt{partition, token}]; ok {
+			spent = append(spent, t)
+		}
+	}
+	return spent, nil
+}
+
+// Totals reads the totals of keys modulo 2^64.
+func (s *store) Totals(_ context.Context, keys []string) (map[string]int64, error) {
+	s.f.w.mu.Lock()
+	defer s.f.w.mu.Unlock()
+	s.f.exist()
+	totals := make(map[string]int64)
+	for _, key := range keys {
+		total := s.db.numbers[key]
+		for _, v := range s.db.held[key] {
+			total += v
+		}
+		totals[key] = total
+	}
+	return totals, nil
+}
+
 // Commit asks for a commit.
 func (s *store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded, error) {
 	a := s.f.ask(ctx, asked{kind: askCommit, fold: fold})

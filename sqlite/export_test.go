@@ -16,3 +16,6 @@ func (s *Store) Int(ctx context.Context, query string) (n int, err error) {
 	err = s.conn.QueryRowContext(ctx, query).Scan(&n)
 	return n, err
 }
+
+// ExpireChunk is how many expired tokens a transaction removes at most.
+const ExpireChunk = expireChunk

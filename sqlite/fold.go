@@ -27,6 +27,7 @@ func (s *Store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded,
 		if tx.quarantineChanged {
 			err = errors.Join(err, s.loadQuarantined(ctx))
 		}
+		clear(s.expiry) // it may have gone ahead
 		return piccolo.Folded{}, err
 	}
 	// Invariant: what is acked is in the file that anyone finds at the path.
@@ -79,7 +80,7 @@ func (tx *transaction) apply(fold *piccolo.Fold) error {
 	// Invariant: the ledger changes in the transaction of the numbers.
 	for o, a := range fold.Accounts {
 		err := tx.stmts.account.exec(o.Producer, int64(o.Partition), int64(a.Seqs.Watermark()), a.Seqs.Above(),
-			int64(a.Batches), int64(a.Increments), a.Sum)
+			int64(a.Batches), int64(a.Increments), a.Sum, int64(a.Skipped))
 		if err != nil {
 			return err
 		}
@@ -94,21 +95,29 @@ func (tx *transaction) apply(fold *piccolo.Fold) error {
 			return err
 		}
 	}
-	return tx.total(fold.Deltas)
+	if err := tx.spend(fold); err != nil {
+		return err
+	}
+	return tx.total(fold)
 }
 
-// add adds deltas to numbers, in statements of a whole chunk where it can:
-// while no key is in the quarantine, which one of these may put there.
+// add applies deltas to numbers, in statements of a whole chunk where it can:
+// while no key is in the quarantine, which one of these may put there, and
+// where all of them add.
 func (tx *transaction) add(deltas []piccolo.Delta) error {
 	tx.folded.Rows = len(deltas)
 	for len(deltas) >= chunk && len(tx.store.quarantined) == 0 {
-		args := tx.stmts.upsertMany.args
+		args, sets := tx.stmts.upsertMany.args, false
 		for i, d := range deltas[:chunk] {
 			args[2*i].Value = d.Key
 			args[2*i+1].Value = d.Value
+			sets = sets || d.Op != piccolo.OpAdd
 		}
-		err := tx.stmts.upsertMany.run()
-		if isOverflow(err) {
+		var err error
+		if !sets {
+			err = tx.stmts.upsertMany.run()
+		}
+		if sets || isOverflow(err) {
 			err = tx.addEach(deltas[:chunk]) // the statement did none of its rows
 		}
 		if err != nil {
@@ -121,6 +130,12 @@ func (tx *transaction) add(deltas []piccolo.Delta) error {
 
 func (tx *transaction) addEach(deltas []piccolo.Delta) error {
 	for _, d := range deltas {
+		if d.Op != piccolo.OpAdd {
+			if err := tx.replace(d); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, ok := tx.store.quarantined[d.Key]; ok {
 			if err := tx.settle(d); err != nil {
 				return err
@@ -138,6 +153,33 @@ func (tx *transaction) addEach(deltas []piccolo.Delta) error {
 		}
 	}
 	return nil
+}
+
+// replace sets or removes a key, and what the quarantine has of it goes too.
+func (tx *transaction) replace(d piccolo.Delta) error {
+	if _, ok := tx.store.quarantined[d.Key]; ok {
+		held, err := tx.stmts.held.integers(d.Key)
+		if err != nil {
+			return err
+		}
+		if err := tx.release(d.Key, held); err != nil {
+			return err
+		}
+	}
+	if d.Op == piccolo.OpRemove {
+		return tx.stmts.remove.exec(d.Key)
+	}
+	return tx.stmts.set.exec(d.Key, d.Value)
+}
+
+// release rids the quarantine of a key, which has held there.
+func (tx *transaction) release(key string, held []int64) error {
+	tx.quarantineChanged = true
+	for _, v := range held {
+		tx.folded.Released = append(tx.folded.Released, piccolo.Increment{Key: key, Value: v})
+	}
+	delete(tx.store.quarantined, key)
+	return tx.stmts.release.exec(key)
 }
 
 // settle adds a delta where int64 may not hold the sum. The key's true total
@@ -161,34 +203,41 @@ func (tx *transaction) settle(d piccolo.Delta) error {
 	switch {
 	case total.IsInt64():
 	case d.Value == 0:
-		return nil // it only wants the total
+		return nil // there is nothing to hold
 	default:
 		tx.folded.Quarantined = append(tx.folded.Quarantined, piccolo.Increment{Key: d.Key, Value: d.Value})
 		tx.store.quarantined[d.Key] = struct{}{}
 		return tx.stmts.hold.exec(d.Key, d.Value)
 	}
-	for _, v := range held {
-		tx.folded.Released = append(tx.folded.Released, piccolo.Increment{Key: d.Key, Value: v})
-	}
-	delete(tx.store.quarantined, d.Key)
-	return errors.Join(tx.stmts.set.exec(d.Key, total.Int64()), tx.stmts.release.exec(d.Key))
+	return errors.Join(tx.stmts.set.exec(d.Key, total.Int64()), tx.release(d.Key, held))
 }
 
 // total reads back what somebody waits for, still inside the transaction.
-func (tx *transaction) total(deltas []piccolo.Delta) error {
-	for _, d := range deltas {
-		if !d.WantTotal {
-			continue
+func (tx *transaction) total(fold *piccolo.Fold) error {
+	for i := range fold.Deltas {
+		if d := &fold.Deltas[i]; d.WantTotal {
+			if err := tx.totalOf(d.Key); err != nil {
+				return err
+			}
 		}
-		value, _, err := tx.stmts.value.integer(d.Key)
-		if err != nil {
+	}
+	for _, key := range fold.Wanted {
+		if err := tx.totalOf(key); err != nil {
 			return err
 		}
-		if tx.folded.Totals == nil {
-			tx.folded.Totals = make(map[string]int64)
-		}
-		tx.folded.Totals[d.Key] = value
 	}
+	return nil
+}
+
+func (tx *transaction) totalOf(key string) error {
+	value, _, err := tx.stmts.value.integer(key)
+	if err != nil {
+		return err
+	}
+	if tx.folded.Totals == nil {
+		tx.folded.Totals = make(map[string]int64)
+	}
+	tx.folded.Totals[key] = value
 	return nil
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Ledger reads what has been folded.
 func (s *Store) Ledger(ctx context.Context) (*piccolo.Ledger, error) {
-	rows, err := s.conn.QueryContext(ctx, `SELECT producer, "partition", watermark, above, batches, increments, sum FROM ledger`)
+	rows, err := s.conn.QueryContext(ctx, `SELECT producer, "partition", watermark, above, batches, increments, sum, skipped FROM ledger`)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -23,14 +23,15 @@ func (s *Store) Ledger(ctx context.Context) (*piccolo.Ledger, error) {
 			watermark  uint64
 			above      string
 			increments int64 // modulo 2^64: a publisher may claim any number
+			skipped    int64 // the same
 		)
-		if err := rows.Scan(&o.Producer, &o.Partition, &watermark, &above, &a.Batches, &increments, &a.Sum); err != nil {
+		if err := rows.Scan(&o.Producer, &o.Partition, &watermark, &above, &a.Batches, &increments, &a.Sum, &skipped); err != nil {
 			return nil, fmt.Errorf("read the ledger: %w", err)
 		}
 		if a.Seqs, err = piccolo.ParseSeqSet(watermark, above); err != nil {
 			return nil, fmt.Errorf("producer %s: %w", o.Producer, err)
 		}
-		a.Increments = uint64(increments)
+		a.Increments, a.Skipped = uint64(increments), uint64(skipped)
 		ledger.Put(o, a)
 	}
 	return ledger, explain(rows.Err())

@@ -6,7 +6,8 @@ CREATE TABLE numbers (
 
 -- What has been folded into numbers, per process that made batches and
 -- partition: all seqs up to the watermark, and those listed above it ("5-7,9").
--- Written in the transaction of the numbers it accounts for.
+-- Written in the transaction of the numbers it accounts for: the sum over all
+-- rows is that over numbers and quarantine, modulo 2^64.
 CREATE TABLE ledger (
     producer    TEXT    NOT NULL,
     "partition" INTEGER NOT NULL,
@@ -14,7 +15,8 @@ CREATE TABLE ledger (
     above       TEXT    NOT NULL,
     batches     INTEGER NOT NULL,
     increments  INTEGER NOT NULL, -- modulo 2^64, as is
-    sum         INTEGER NOT NULL, -- of the deltas
+    sum         INTEGER NOT NULL, -- by how much they changed the totals
+    skipped     INTEGER NOT NULL, -- of the increments, those whose token had been counted
     PRIMARY KEY (producer, "partition")
 ) STRICT, WITHOUT ROWID;
 
@@ -37,6 +39,17 @@ CREATE TABLE rejected (
     data        BLOB    NOT NULL,
     at          TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
 ) STRICT;
+
+-- Idempotency-Keys that have been counted in a partition, as the first 16 bytes
+-- of their SHA-256, and a digest of what they stand for.
+CREATE TABLE tokens (
+    token       BLOB    NOT NULL,
+    "partition" INTEGER NOT NULL,
+    payload     INTEGER NOT NULL,
+    expires_us  INTEGER NOT NULL, -- Unix time
+    PRIMARY KEY (token, "partition")
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_expiry ON tokens ("partition", expires_us);
 
 -- Where the writer stands in the stream, to notice that it was rolled back or
 -- made anew.

@@ -44,6 +44,11 @@ type Store struct {
 	// for them goes the slow way. Nearly always empty.
 	quarantined map[string]struct{}
 
+	// expiry is, by partition, a time before which none of its tokens expires,
+	// in microseconds of Unix time; a partition of which that is not known is
+	// missing.
+	expiry map[int]int64
+
 	wal checkpoints
 }
 
@@ -78,7 +83,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path}
+	s := &Store{path: path, expiry: make(map[int]int64)}
 	defer func() {
 		if err != nil {
 			_ = s.Close()

@@ -17,7 +17,9 @@ type statements struct {
 	upsert, upsertMany      statement
 
 	fence, account, position, reject statement
-	value, set, held, hold, release  statement
+	value, set, remove               statement
+	held, hold, release              statement
+	spent, spend, expire, expiry     statement
 }
 
 // chunk is how many rows one upsert statement carries. Above a few dozen the
@@ -38,18 +40,26 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 			&s.upsertMany: `INSERT INTO numbers VALUES ` + placeholders("(?, ?)", chunk) + upsertRows,
 
 			&s.fence: `SELECT epoch FROM fence`,
-			&s.account: `INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+			&s.account: `INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
 				watermark = excluded.watermark, above = excluded.above, batches = excluded.batches,
-				increments = excluded.increments, sum = excluded.sum`,
+				increments = excluded.increments, sum = excluded.sum, skipped = excluded.skipped`,
 			&s.position: `INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET
 				created_us = excluded.created_us, stream_seq = excluded.stream_seq`,
 			&s.reject: `INSERT INTO rejected ("partition", stream_seq, reason, data) VALUES (?, ?, ?, coalesce(?, x''))`,
 
 			&s.value:   `SELECT value FROM numbers WHERE key = ?`,
 			&s.set:     `INSERT INTO numbers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
+			&s.remove:  `DELETE FROM numbers WHERE key = ?`,
 			&s.held:    `SELECT value FROM quarantine WHERE key = ?`,
 			&s.hold:    `INSERT INTO quarantine (key, value) VALUES (?, ?)`,
 			&s.release: `DELETE FROM quarantine WHERE key = ?`,
+
+			&s.spent: `SELECT payload, expires_us FROM tokens WHERE token = ? AND "partition" = ?`,
+			&s.spend: `INSERT INTO tokens VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+				payload = excluded.payload, expires_us = excluded.expires_us`,
+			&s.expire: `DELETE FROM tokens WHERE (token, "partition") IN (
+				SELECT token, "partition" FROM tokens WHERE "partition" = ? AND expires_us <= ? ORDER BY expires_us LIMIT ?)`,
+			&s.expiry: `SELECT expires_us FROM tokens WHERE "partition" = ? ORDER BY expires_us LIMIT 1`,
 		} {
 			stmt, err := preparer.PrepareContext(ctx, query)
 			if err != nil {
@@ -69,7 +79,8 @@ func (s *statements) close() {
 	for _, st := range []*statement{
 		&s.begin, &s.commit, &s.rollback, &s.upsert, &s.upsertMany,
 		&s.fence, &s.account, &s.position, &s.reject,
-		&s.value, &s.set, &s.held, &s.hold, &s.release,
+		&s.value, &s.set, &s.remove, &s.held, &s.hold, &s.release,
+		&s.spent, &s.spend, &s.expire, &s.expiry,
 	} {
 		if st.stmt != nil {
 			_ = st.stmt.Close() // the connection goes with it
@@ -101,7 +112,7 @@ func (st *statement) bind(args []driver.Value) {
 	}
 }
 
-// integers returns the first column of every row.
+// integers returns the rows one after the other, whose columns are integers.
 func (st *statement) integers(args ...driver.Value) (values []int64, err error) {
 	st.bind(args)
 	rows, err := st.stmt.(driver.StmtQueryContext).QueryContext(context.Background(), st.args)
@@ -109,7 +120,7 @@ func (st *statement) integers(args ...driver.Value) (values []int64, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	row := make([]driver.Value, 1)
+	row := make([]driver.Value, len(rows.Columns()))
 	for {
 		switch err := rows.Next(row); {
 		case err == io.EOF:
@@ -117,7 +128,9 @@ func (st *statement) integers(args ...driver.Value) (values []int64, err error) 
 		case err != nil:
 			return nil, err
 		}
-		values = append(values, row[0].(int64))
+		for _, v := range row {
+			values = append(values, v.(int64))
+		}
 	}
 }
 

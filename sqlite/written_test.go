@@ -25,11 +25,11 @@ func TestCommitWritesTheLedger(t *testing.T) {
 	}
 	const query = "SELECT * FROM ledger ORDER BY producer"
 	commit(batchOf("p", 2, piccolo.Delta{Key: "a", Value: 1}), batchOf("p", 3, piccolo.Delta{Key: "a", Value: 2}))
-	db.want(t, query, "p|0|0|2-3|2|2|3")
+	db.want(t, query, "p|0|0|2-3|2|2|3|0")
 	commit(batchOf("p", 5, piccolo.Delta{Key: "a", Value: 4}), batchOf("q", 1, piccolo.Delta{Key: "a", Value: -8}, piccolo.Delta{Key: "b", Value: 1}))
-	db.want(t, query, "p|0|0|2-3,5|3|3|7\nq|0|1||1|2|-7")
+	db.want(t, query, "p|0|0|2-3,5|3|3|7|0\nq|0|1||1|2|-7|0")
 	commit(batchOf("p", 1, piccolo.Delta{Key: "a", Value: 16}))
-	db.want(t, query, "p|0|3|5|4|4|23\nq|0|1||1|2|-7")
+	db.want(t, query, "p|0|3|5|4|4|23|0\nq|0|1||1|2|-7|0")
 	wantValue(t, store, "a", 1+2+4-8+16)
 }
 
@@ -41,7 +41,7 @@ func TestLedgerReadsBackWhatWasWritten(t *testing.T) {
 	for _, seq := range []uint64{1, 2, 4, 5, 9, math.MaxInt64} {
 		a.Seqs.Add(seq)
 	}
-	a.Batches, a.Increments, a.Sum = 6, math.MaxUint64, math.MinInt64
+	a.Batches, a.Increments, a.Sum, a.Skipped = 6, math.MaxUint64, math.MinInt64, math.MaxUint64-1
 	want := map[piccolo.Origin]*piccolo.Account{
 		{Producer: "p", Partition: 0}:    &a,
 		{Producer: "p", Partition: 1023}: {Batches: 1, Increments: math.MaxInt64 + 1, Sum: math.MaxInt64},

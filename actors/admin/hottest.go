@@ -50,6 +50,9 @@ func (h *hottest) add(deltas []piccolo.Delta) {
 	h.fade(time.Now())
 	step := (len(deltas) + hotRows - 1) / hotRows
 	for i := rand.IntN(step); i < len(deltas); i += step {
+		if deltas[i].Op != piccolo.OpAdd {
+			continue // by how much it moved is not known here
+		}
 		if moved := math.Abs(float64(deltas[i].Value)) * float64(step); moved > 0 {
 			h.count(deltas[i].Key, moved)
 		}

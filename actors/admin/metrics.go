@@ -34,6 +34,8 @@ type Metrics struct {
 	foldedBatches    counter
 	duplicates       counter
 	foldedIncrements counter
+	skipped          counter
+	conflicts        counter
 	foldedRows       counter
 	quarantined      counter
 	released         counter
@@ -89,6 +91,8 @@ func NewMetrics(version string) *Metrics {
 		{&m.foldedBatches, "piccolo_folded_batches_total", "Batches folded into the database, each once."},
 		{&m.duplicates, "piccolo_duplicate_batches_total", "Batches that came again after they had been folded."},
 		{&m.foldedIncrements, "piccolo_folded_increments_total", "Increments that folded batches stand for."},
+		{&m.skipped, "piccolo_skipped_increments_total", "Of the folded increments, those whose Idempotency-Key had been counted."},
+		{&m.conflicts, "piccolo_conflicting_requests_total", "Requests skipped because their Idempotency-Key stood for another."},
 		{&m.foldedRows, "piccolo_folded_rows_total", "Rows upserted by folds."},
 		{&m.quarantined, "piccolo_quarantined_deltas_total", "Deltas put into the quarantine, since a sum would leave int64."},
 		{&m.released, "piccolo_released_deltas_total", "Deltas that left the quarantine, since they fit again."},
@@ -121,6 +125,8 @@ func (m *Metrics) Committed(c piccolo.Commit) {
 	m.foldedBatches.add(c.Batches - c.Duplicates - c.Rejected)
 	m.duplicates.add(c.Duplicates)
 	m.foldedIncrements.Add(c.Increments)
+	m.skipped.Add(c.Skipped)
+	m.conflicts.add(c.Conflicts)
 	m.foldedRows.add(c.Rows)
 	m.quarantined.add(c.Quarantine.In)
 	m.released.add(c.Quarantine.Out)

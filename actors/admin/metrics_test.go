@@ -80,7 +80,7 @@ func TestMetricsOfCommits(t *testing.T) {
 	t.Parallel()
 	m := admin.NewMetrics("1.2.3")
 	c := piccolo.Commit{
-		Batches: 10, Duplicates: 3, Rejected: 2, Increments: 500, Rows: 40, Took: 4 * time.Millisecond,
+		Batches: 10, Duplicates: 3, Rejected: 2, Increments: 500, Skipped: 9, Conflicts: 5, Rows: 40, Took: 4 * time.Millisecond,
 		Freshness: []time.Duration{5 * time.Millisecond, 5 * time.Millisecond, time.Second},
 	}
 	c.Quarantine.In, c.Quarantine.Out = 7, 6
@@ -93,6 +93,8 @@ func TestMetricsOfCommits(t *testing.T) {
 		"piccolo_duplicate_batches_total":              3,
 		"piccolo_rejected_messages_total":              2,
 		"piccolo_folded_increments_total":              500 + 1,
+		"piccolo_skipped_increments_total":             9,
+		"piccolo_conflicting_requests_total":           5,
 		"piccolo_folded_rows_total":                    40 + 1,
 		"piccolo_quarantined_deltas_total":             7,
 		"piccolo_released_deltas_total":                6,

@@ -115,7 +115,7 @@ func (s spool) read(id piccolo.BatchID) (*piccolo.Message, error) {
 	if b.BatchID != id {
 		return nil, fmt.Errorf("spool %s: it holds batch %s", path, b.BatchID)
 	}
-	return &piccolo.Message{ID: id, Keys: len(b.Deltas), Increments: b.Increments, Data: data}, nil
+	return &piccolo.Message{ID: id, Keys: b.Keys(), Increments: b.Increments, Data: data}, nil
 }
 
 // Spooled reads the batches that a spool directory holds. What cannot be read is

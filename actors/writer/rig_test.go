@@ -45,7 +45,7 @@ func newRig(t rapid.TB, path string) *rig {
 	r := &rig{t: t, path: path, store: store, stream: newStream(t, store), seen: new(observer)}
 	r.Config = writer.Config{
 		Partitions: []int{0}, Stream: r.stream, Store: store, Observer: r.seen, Log: slog.New(slog.DiscardHandler),
-		Freshness: 100 * time.Millisecond, DrainTimeout: 10 * time.Second,
+		Freshness: 100 * time.Millisecond, DrainTimeout: 10 * time.Second, TokenTTL: 24 * time.Hour,
 	}
 	return r
 }
@@ -176,6 +176,8 @@ func (o *observer) sum() (total piccolo.Commit) {
 		total.Batches += c.Batches
 		total.Duplicates += c.Duplicates
 		total.Increments += c.Increments
+		total.Skipped += c.Skipped
+		total.Conflicts += c.Conflicts
 		total.Rows += c.Rows
 		total.Quarantine.In += c.Quarantine.In
 		total.Quarantine.Out += c.Quarantine.Out

@@ -1,8 +1,10 @@
 package writer
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/piccolo-counter/piccolo"
 )
@@ -12,22 +14,43 @@ import (
 type sum struct {
 	fold       piccolo.Fold
 	draft      *piccolo.Draft
+	merged     merger
 	increments uint64
+	skipped    uint64 // of the increments
 	duplicates int
+	conflicts  map[*delivered][]piccolo.Claim
+
+	// Of the few batches that need to know what the database holds: what
+	// tokens have been counted, and the totals of keys that are set. Both are
+	// carried on from batch to batch.
+	ttl     time.Duration
+	tokens  map[tokenAt]piccolo.Spent
+	claimed []tokenAt        // in this fold
+	totals  map[string]int64 // modulo 2^64
 }
 
-// sum adds up the messages, skipping batches that the ledger has. It changes
-// nothing but the draft.
-func (w *Writer) sum() *sum {
-	s := &sum{draft: w.ledger.Draft()}
-	s.fold.Positions = make(map[int]piccolo.Position)
+// sum adds up the messages in their order, skipping batches that the ledger
+// has. It changes nothing but the draft.
+func (w *Writer) sum() (*sum, error) {
 	deltas := 0
 	for _, m := range w.unfolded {
-		deltas += len(m.batch.Deltas)
+		deltas += m.batch.Keys()
 	}
-	merged := merger{deltas: make([]piccolo.Delta, 0, deltas), at: make(map[string]int, deltas)}
+	s := &sum{
+		draft:  w.ledger.Draft(),
+		merged: merger{deltas: make([]piccolo.Delta, 0, deltas), at: make(map[string]int, deltas)},
+		ttl:    w.TokenTTL,
+	}
+	if err := s.look(w); err != nil {
+		return nil, err
+	}
+	s.fold.Positions = make(map[int]piccolo.Position)
+	s.fold.Expired = make(map[int]time.Time)
 	for _, m := range w.unfolded {
 		s.position(w.partition[m.Partition].position, m)
+		if m.Stored.After(s.fold.Expired[m.Partition]) {
+			s.fold.Expired[m.Partition] = m.Stored
+		}
 		switch {
 		case m.bad != nil:
 			s.fold.Rejected = append(s.fold.Rejected, piccolo.Rejected{
@@ -35,17 +58,133 @@ func (w *Writer) sum() *sum {
 			})
 		case !s.draft.Fold(&m.batch):
 			s.duplicates++
-			merged.want(m.batch.Deltas)
+			s.repeat(m)
 		default:
 			s.increments += m.batch.Increments
-			merged.add(m.batch.Deltas)
+			s.add(m)
 		}
 	}
 	s.fold.Accounts = s.draft.Accounts()
-	s.fold.Deltas = merged.deltas
+	s.fold.Tokens = s.spent()
+	s.fold.Deltas = s.merged.deltas
 	// Rows in the order of the table touch each of its pages once.
 	slices.SortStableFunc(s.fold.Deltas, func(a, b piccolo.Delta) int { return strings.Compare(a.Key, b.Key) })
-	return s
+	return s, nil
+}
+
+// look reads what the messages need to know of the database. It may do so
+// before the transaction: whoever changes it meanwhile raises the epoch, which
+// the transaction checks.
+func (s *sum) look(w *Writer) error {
+	tokens := make(map[int][]piccolo.Token)
+	var keys []string
+	for _, m := range w.unfolded {
+		for i := range m.batch.Onces {
+			tokens[m.Partition] = append(tokens[m.Partition], m.batch.Onces[i].Token)
+		}
+		if !m.sets {
+			continue
+		}
+		for i := range m.batch.Deltas {
+			if d := &m.batch.Deltas[i]; d.Op != piccolo.OpAdd {
+				keys = append(keys, d.Key)
+			}
+		}
+	}
+	if len(tokens) > 0 {
+		s.tokens = make(map[tokenAt]piccolo.Spent)
+		s.conflicts = make(map[*delivered][]piccolo.Claim)
+	}
+	for partition, list := range tokens {
+		spent, err := w.Store.Spent(w.ctx, partition, list)
+		if err != nil {
+			return fmt.Errorf("look up tokens: %w", err)
+		}
+		for _, t := range spent {
+			s.tokens[tokenAt{partition, t.Token}] = t
+		}
+	}
+	if len(keys) > 0 {
+		totals, err := w.Store.Totals(w.ctx, keys)
+		if err != nil {
+			return fmt.Errorf("look up totals: %w", err)
+		}
+		s.totals = totals
+	}
+	return nil
+}
+
+// add enters a batch that the ledger did not have.
+func (s *sum) add(m *delivered) {
+	var sum int64 // besides what its deltas add
+	var skipped uint64
+	for i := range m.batch.Onces {
+		o := &m.batch.Onces[i]
+		if !s.claim(m, o) {
+			skipped += o.Increments
+			s.want(o.Deltas)
+			continue
+		}
+		for j := range o.Deltas {
+			sum += o.Deltas[j].Value
+		}
+		s.track(o.Deltas)
+		s.merged.add(o.Deltas)
+	}
+	sum += s.track(m.batch.Deltas)
+	s.merged.add(m.batch.Deltas)
+	s.skipped += skipped
+	if sum != 0 || skipped != 0 {
+		s.draft.Adjust(m.batch.Origin(), sum, skipped)
+	}
+}
+
+// repeat has what a duplicate asks told again, adding nothing: its first notice
+// may have been lost.
+func (s *sum) repeat(m *delivered) {
+	for i := range m.batch.Onces {
+		o := &m.batch.Onces[i]
+		if t, ok := s.tokens[tokenAt{m.Partition, o.Token}]; ok && t.Payload != o.Payload {
+			s.conflicts[m] = append(s.conflicts[m], o.Claim)
+		}
+		s.want(o.Deltas)
+	}
+	s.want(m.batch.Deltas)
+}
+
+// track carries the totals of the keys that are set on, and returns by how much
+// deltas that set change them.
+func (s *sum) track(deltas []piccolo.Delta) (change int64) {
+	if len(s.totals) == 0 {
+		return 0
+	}
+	for i := range deltas {
+		d := &deltas[i]
+		total, ok := s.totals[d.Key]
+		if !ok {
+			continue
+		}
+		if d.Op == piccolo.OpAdd {
+			s.totals[d.Key] = total + d.Value
+		} else {
+			change += d.Value - total
+			s.totals[d.Key] = d.Value
+		}
+	}
+	return change
+}
+
+// want has totals read back for deltas that are not added.
+func (s *sum) want(deltas []piccolo.Delta) {
+	for i := range deltas {
+		if d := &deltas[i]; d.WantTotal {
+			s.fold.Wanted = append(s.fold.Wanted, d.Key)
+		}
+	}
+}
+
+func wantTotal(deltas []piccolo.Delta) bool {
+	return slices.ContainsFunc(deltas, func(d piccolo.Delta) bool { return d.WantTotal })
 }
 
 // position moves the partition's position to the highest StreamSeq. A message
@@ -63,36 +202,4 @@ func (s *sum) position(now piccolo.Position, m *delivered) {
 		return
 	}
 	s.fold.Positions[m.Partition] = piccolo.Position{Created: m.Created, StreamSeq: m.StreamSeq}
-}
-
-// merger adds deltas up by key. Where a sum leaves int64, the key gets one
-// more delta instead.
-type merger struct {
-	deltas []piccolo.Delta
-	at     map[string]int // where in deltas the key's last one is
-}
-
-func (m *merger) add(deltas []piccolo.Delta) {
-	for _, d := range deltas {
-		if i, ok := m.at[d.Key]; ok {
-			have := &m.deltas[i]
-			if total, ok := piccolo.Add(have.Value, d.Value); ok {
-				have.Value = total
-				have.WantTotal = have.WantTotal || d.WantTotal
-				continue
-			}
-		}
-		m.at[d.Key] = len(m.deltas)
-		m.deltas = append(m.deltas, d)
-	}
-}
-
-// want has totals read back for what a duplicate asks, adding nothing: its
-// first notice may have been lost.
-func (m *merger) want(deltas []piccolo.Delta) {
-	for _, d := range deltas {
-		if d.WantTotal {
-			m.add([]piccolo.Delta{{Key: d.Key, WantTotal: true}})
-		}
-	}
 }

@@ -51,6 +51,11 @@ type Store interface {
 	// Page reads a page of those in some partitions, and whether there are
 	// more behind it.
 	Page(ctx context.Context, p *piccolo.Page, partitions []int) ([]piccolo.Number, bool, error)
+	// Spent returns those of the tokens that have been counted in a partition.
+	Spent(ctx context.Context, partition int, tokens []piccolo.Token) ([]piccolo.Spent, error)
+	// Totals returns the totals of keys, their quarantine included, modulo
+	// 2^64; 0 for a key that is not there.
+	Totals(ctx context.Context, keys []string) (map[string]int64, error)
 }
 
 // Observer is told of every commit.
@@ -77,6 +82,9 @@ type Config struct {
 	Freshness time.Duration
 	// Retain is how long committed batches stay in the stream.
 	Retain time.Duration
+	// TokenTTL is for how long the Idempotency-Key of a batch is known after
+	// the batch was stored.
+	TokenTTL time.Duration
 	// DrainTimeout bounds how long a stop folds what the stream held when it
 	// began.
 	DrainTimeout time.Duration
@@ -118,6 +126,7 @@ type Writer struct {
 type delivered struct {
 	piccolo.Delivery
 	batch piccolo.Batch
+	sets  bool  // one of its deltas does not add
 	bad   error // why it is no batch
 }
 
@@ -235,11 +244,15 @@ func (w *Writer) take(d piccolo.Delivery) {
 	if m.bad != nil {
 		return
 	}
-	w.gear.arrived(time.Now())
 	w.gear.batches++
-	w.gear.deltas += len(m.batch.Deltas)
+	w.gear.deltas += m.batch.Keys()
+	for i := range m.batch.Onces {
+		w.gear.urgent = w.gear.urgent || wantTotal(m.batch.Onces[i].Deltas)
+	}
 	for i := range m.batch.Deltas {
-		w.gear.urgent = w.gear.urgent || m.batch.Deltas[i].WantTotal
+		d := &m.batch.Deltas[i]
+		w.gear.urgent = w.gear.urgent || d.WantTotal
+		m.sets = m.sets || d.Op != piccolo.OpAdd
 	}
 	if accepted := m.batch.Accepted; w.gear.oldest.IsZero() || accepted.Before(w.gear.oldest) {
 		w.gear.oldest = accepted
@@ -303,7 +316,10 @@ func (w *Writer) fold() error {
 
 func (w *Writer) commit() error {
 	start := time.Now()
-	s := w.sum()
+	s, err := w.sum()
+	if err != nil {
+		return err
+	}
 	crashpoint.Here("commit.before")
 	folded, err := w.Store.Commit(w.ctx, &s.fold)
 	if err != nil {
@@ -349,19 +365,28 @@ func (w *Writer) announce(s *sum, folded piccolo.Folded) {
 			notices[m.batch.Origin()] = a
 		}
 		a.Seqs = append(a.Seqs, m.batch.Seq)
-		for i := range m.batch.Deltas {
-			d := &m.batch.Deltas[i]
-			if total, ok := folded.Totals[d.Key]; ok && d.WantTotal {
-				if a.Totals == nil {
-					a.Totals = make(map[string]int64)
-				}
-				a.Totals[d.Key] = total
-			}
+		a.Conflicts = append(a.Conflicts, s.conflicts[m]...)
+		for i := range m.batch.Onces {
+			tell(a, m.batch.Onces[i].Deltas, folded.Totals)
 		}
+		tell(a, m.batch.Deltas, folded.Totals)
 	}
 	for _, a := range notices {
 		if err := w.Stream.Announce(a); err != nil {
 			w.Log.Debug("an applied notice was not sent", "error", err)
+		}
+	}
+}
+
+// tell puts the totals that deltas want into a notice.
+func tell(a *piccolo.Applied, deltas []piccolo.Delta, totals map[string]int64) {
+	for i := range deltas {
+		d := &deltas[i]
+		if total, ok := totals[d.Key]; ok && d.WantTotal {
+			if a.Totals == nil {
+				a.Totals = make(map[string]int64)
+			}
+			a.Totals[d.Key] = total
 		}
 	}
 }
@@ -371,6 +396,7 @@ func (w *Writer) report(s *sum, folded piccolo.Folded, took time.Duration, now t
 		Batches:    len(w.unfolded),
 		Duplicates: s.duplicates,
 		Increments: s.increments,
+		Skipped:    s.skipped,
 		Rows:       folded.Rows,
 		Deltas:     s.fold.Deltas,
 		Rejected:   len(s.fold.Rejected),
@@ -382,12 +408,18 @@ func (w *Writer) report(s *sum, folded piccolo.Folded, took time.Duration, now t
 			c.Freshness = append(c.Freshness, now.Sub(m.batch.Accepted))
 		}
 	}
+	for _, conflicts := range s.conflicts {
+		c.Conflicts += len(conflicts)
+	}
 	w.Observer.Committed(c)
+	if c.Conflicts > 0 {
+		w.Log.Warn("requests came under an Idempotency-Key that stands for another, and were not counted", "requests", c.Conflicts)
+	}
 	for _, q := range folded.Quarantined {
 		w.Log.Error("a sum would leave int64, its delta is in the quarantine", "key", q.Key, "delta", q.Value)
 	}
 	for _, q := range folded.Released {
-		w.Log.Info("a delta fits again and has left the quarantine", "key", q.Key, "delta", q.Value)
+		w.Log.Info("a delta fits again, or was overwritten, and has left the quarantine", "key", q.Key, "delta", q.Value)
 	}
 	for _, r := range s.fold.Rejected {
 		w.Log.Error("a message in the stream is no batch, it is in the table rejected", "streamSeq", r.StreamSeq, "reason", r.Reason)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -28,13 +29,24 @@ type decodedBatch struct {
 	Seq        uint64         `json:"seq"`
 	Increments uint64         `json:"increments"`
 	Accepted   *time.Time     `json:"accepted,omitempty"`
-	Sum        int64          `json:"sum"` // of the deltas, modulo 2^64
+	Sum        int64          `json:"sum"` // of the deltas that add, modulo 2^64
+	Onces      []decodedOnce  `json:"onces,omitempty"`
 	Deltas     []decodedDelta `json:"deltas"`
 }
 
+// decodedDelta says one of value, set, remove, as a batch in JSON does.
 type decodedDelta struct {
-	Key   string `json:"key"`
-	Value int64  `json:"value"`
+	Key    string `json:"key"`
+	Value  *int64 `json:"value,omitempty"`
+	Set    *int64 `json:"set,omitempty"`
+	Remove bool   `json:"remove,omitempty"`
+}
+
+// decodedOnce is what counts once under a token, the hash of an Idempotency-Key.
+type decodedOnce struct {
+	Token      string         `json:"token"`
+	Increments uint64         `json:"increments"`
+	Deltas     []decodedDelta `json:"deltas"`
 }
 
 func (c *decodeCmd) Run(out output) error {
@@ -46,18 +58,57 @@ func (c *decodeCmd) Run(out output) error {
 	if err != nil {
 		return fmt.Errorf("%w: want a message of stream PICCOLO, as in nats stream view PICCOLO --translate \"piccolo decode\"", err)
 	}
-	d := decodedBatch{Producer: b.Producer, Partition: b.Partition, Seq: b.Seq, Increments: b.Increments, Sum: b.Sum(), Deltas: []decodedDelta{}}
+	d := decodedBatch{Producer: b.Producer, Partition: b.Partition, Seq: b.Seq, Increments: b.Increments, Sum: b.Sum()}
 	if !b.Accepted.IsZero() {
 		accepted := b.Accepted.UTC()
 		d.Accepted = &accepted
 	}
-	for _, delta := range b.Deltas {
-		d.Deltas = append(d.Deltas, decodedDelta{delta.Key, delta.Value})
+	for _, o := range b.Onces {
+		d.Onces = append(d.Onces, decodedOnce{hex.EncodeToString(o.Token[:]), o.Increments, decodedDeltas(o.Deltas)})
 	}
+	d.Deltas = decodedDeltas(b.Deltas)
 	if c.JSON {
 		return printJSON(out.stdout, d)
 	}
 	return d.print(out.stdout)
+}
+
+func decodedDeltas(deltas []piccolo.Delta) []decodedDelta {
+	list := []decodedDelta{} // not null in JSON
+	for _, delta := range deltas {
+		d := decodedDelta{Key: delta.Key}
+		switch delta.Op {
+		case piccolo.OpAdd:
+			d.Value = &delta.Value
+		case piccolo.OpSet:
+			d.Set = &delta.Value
+		case piccolo.OpRemove:
+			d.Remove = true
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// does is what the delta does to its key, in a few signs.
+func (d decodedDelta) does() string {
+	switch {
+	case d.Value != nil:
+		return fmt.Sprintf("%+d", *d.Value)
+	case d.Set != nil:
+		return fmt.Sprintf("=%d", *d.Set)
+	}
+	return "removed"
+}
+
+func printDeltas(text *strings.Builder, deltas []decodedDelta) {
+	width := 0
+	for _, delta := range deltas {
+		width = max(width, len(delta.does()))
+	}
+	for _, delta := range deltas {
+		fmt.Fprintf(text, "  %*s  %s\n", width, delta.does(), visible(delta.Key))
+	}
 }
 
 func (d *decodedBatch) print(w io.Writer) error {
@@ -68,13 +119,14 @@ func (d *decodedBatch) print(w io.Writer) error {
 	if d.Accepted != nil {
 		fmt.Fprintf(&text, "oldest accepted %s\n", d.Accepted.Format("2006-01-02 15:04:05.000000 MST"))
 	}
-	width := 0
-	for _, delta := range d.Deltas {
-		width = max(width, len(fmt.Sprintf("%+d", delta.Value)))
+	for _, once := range d.Onces {
+		fmt.Fprintf(&text, "once, token %s: %s increments\n", once.Token, grouped(once.Increments))
+		printDeltas(&text, once.Deltas)
 	}
-	for _, delta := range d.Deltas {
-		fmt.Fprintf(&text, "  %+*d  %s\n", width, delta.Value, visible(delta.Key))
+	if len(d.Onces) > 0 && len(d.Deltas) > 0 {
+		text.WriteString("then\n")
 	}
+	printDeltas(&text, d.Deltas)
 	_, err := io.WriteString(w, text.String())
 	return err
 }

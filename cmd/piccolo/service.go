@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"time"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/admin"
@@ -30,7 +29,6 @@ type service struct {
 	dir        string // the data directory
 	unclean    bool   // the process before this one on it was killed
 	partitions int
-	freshness  time.Duration
 	errors     *lastError
 	deployment *admin.Deployment
 
@@ -97,7 +95,6 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 		Ack:           f.Ack,
 		AckTimeout:    f.AckTimeout,
 		FlushInterval: f.FlushInterval,
-		Freshness:     s.freshness,
 		DrainTimeout:  s.stop.drain(),
 		MaxKeys:       f.MaxKeys,
 		MaxBody:       int(f.MaxBody),
@@ -137,8 +134,9 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 		Store:        store,
 		Observer:     s.metrics,
 		Log:          s.log.With("actor", "writer"),
-		Freshness:    s.freshness,
+		Freshness:    f.Freshness,
 		Retain:       f.Retain,
+		TokenTTL:     f.TokenTTL,
 		DrainTimeout: s.stop.drain(),
 		Provision:    provision,
 	})

@@ -20,7 +20,6 @@ import (
 type writerCmd struct {
 	dataFlags   `embed:""`
 	writerFlags `embed:""`
-	gearFlags   `embed:""`
 	natsFlags   `embed:""`
 	adminFlags  `embed:"" set:"admin=127.0.0.1:3335"`
 	stopFlags   `embed:""`
@@ -31,7 +30,7 @@ type writerCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *writerCmd) Validate() error {
-	return errors.Join(c.writerFlags.Validate(), c.natsFlags.Validate(), c.check())
+	return errors.Join(c.writerFlags.Validate(), c.natsFlags.Validate())
 }
 
 func (c *writerCmd) Run(log *slog.Logger) error {
@@ -68,7 +67,6 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 
 	conn.Own(store.ID(), false)
 	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, count)
-	s.freshness = c.Freshness
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/piccolo-counter/piccolo"
@@ -61,10 +62,18 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 
 // Subscribe has the messages of a partition delivered, one by one, from one
 // goroutine; deliver may block. When the subscription ends by itself, failed
-// is called, once, with the reason.
+// is called, once, with the reason. It ends with the connection that it began
+// on: what came on that and was not acked would come again only after ackWait,
+// and to subscribe again has it come at once.
 func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo.Delivery), failed func(error)) (stop func(), err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("CONSUMER.RESET"))
 	defer done(&err)
+	again := b.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer func() {
+		if err != nil {
+			b.nc.RemoveStatusListener(again)
+		}
+	}()
 	c, err := b.consumer(ctx, partition)
 	if err != nil {
 		return nil, err
@@ -113,7 +122,15 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
-	return cc.Stop, nil
+	go func() {
+		if <-again == nats.CONNECTED {
+			failed(errReconnected)
+		}
+	}()
+	return func() {
+		b.nc.RemoveStatusListener(again)
+		cc.Stop()
+	}, nil
 }
 
 // acker acks a message by its number, which is all that the server goes by.
@@ -123,7 +140,7 @@ type acker struct {
 	reconnects uint64 // when it came
 }
 
-var errReconnected = errors.New("the connection was lost since the message came, which comes again")
+var errReconnected = errors.New("the connection was lost, what came on it and was not acked comes again")
 
 // Ack acks the message, unless the connection was lost since it came: if the
 // server lost messages when it started again, the number is another's now.

@@ -151,8 +151,9 @@ func TestSubscribeAgainDeliversWhatWasNotAcked(t *testing.T) {
 }
 
 // A server that starts again may have lost messages, and given their numbers to
-// others: what came before is not acked after.
-func TestNoAckAfterTheConnectionWasLost(t *testing.T) {
+// others: what came before is not acked after. The subscription ends, and what
+// was not acked comes again at once to the next.
+func TestSubscriptionEndsWithTheConnection(t *testing.T) {
 	t.Parallel()
 	o := bus.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", MaxBytes: 1 << 20, Log: quiet}
 	server, err := bus.StartServer(o)
@@ -169,7 +170,11 @@ func TestNoAckAfterTheConnectionWasLost(t *testing.T) {
 	}
 	r := &rig{Bus: b}
 	r.publish(t, 0, 1, 1)
-	deliveries, _ := r.subscribe(t, 0)
+	deliveries, failed := make(chan piccolo.Delivery, 10), make(chan error, 1)
+	stop, err := b.Subscribe(soon(t), 0, func(d piccolo.Delivery) { deliveries <- d }, func(err error) { failed <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := next(t, deliveries, 1)[0]
 
 	o.Listen = strings.TrimPrefix(server.URL(), "nats://")
@@ -184,8 +189,18 @@ func TestNoAckAfterTheConnectionWasLost(t *testing.T) {
 	if err := before.Acker.Ack(); err == nil {
 		t.Error("a message that came before the connection was lost is acked after")
 	}
-	r.publish(t, 0, 2, 2)
-	if err := next(t, deliveries, 1)[0].Acker.Ack(); err != nil {
+	select {
+	case <-failed:
+	case <-soon(t).Done():
+		t.Fatal("the subscription did not end with the connection")
+	}
+	stop()
+	again, _ := r.subscribe(t, 0)
+	after := next(t, again, 1)[0]
+	if after.StreamSeq != before.StreamSeq {
+		t.Errorf("message %d comes again, want %d", after.StreamSeq, before.StreamSeq)
+	}
+	if err := after.Acker.Ack(); err != nil {
 		t.Errorf("a message that came after is not acked: %v", err)
 	}
 }

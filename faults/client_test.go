@@ -50,6 +50,12 @@ const (
 // is one that the service may give. net/http sends a POST a second time only
 // where it has not written a byte of it.
 func (c *client) send(key string, value int64, ack string) outcome {
+	o, _ := c.ask(key, value, ack)
+	return o
+}
+
+// ask is send, and says what the reply says that holds.
+func (c *client) ask(key string, value int64, ack string) (o outcome, held string) {
 	form := url.Values{"key": {key}, "value": {strconv.FormatInt(value, 10)}}.Encode()
 	r, err := http.NewRequest(http.MethodPost, c.url, strings.NewReader(form))
 	if err != nil {
@@ -70,14 +76,14 @@ func (c *client) send(key string, value int64, ack string) outcome {
 	switch {
 	case errors.As(err, &dial) && dial.Op == "dial":
 		c.book.missed()
-		return unsent
+		return unsent, ""
 	case err != nil:
 		var late net.Error
 		if errors.As(err, &late) && late.Timeout() {
 			c.t.Errorf("no reply within %s", c.http.Timeout)
 		}
 		c.book.unknown(key, value)
-		return unknown
+		return unknown, ""
 	}
 	if err := plausible(reply, ack); err != nil {
 		c.t.Errorf("a reply to Piccolo-Ack: %s: %v", ack, err)
@@ -89,9 +95,9 @@ func (c *client) send(key string, value int64, ack string) outcome {
 		c.book.sure(key, value)
 	default:
 		c.book.refuse(reply.StatusCode)
-		return refused
+		return refused, ""
 	}
-	return counted
+	return counted, reply.Header.Get("Piccolo-Ack")
 }
 
 // plausible says how a reply breaks the contract.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// kills is how often the service is killed, PICCOLO_KILLS or a few.
+// kills is how often processes are killed, PICCOLO_KILLS or a few.
 func kills(t *testing.T) int {
 	text, ok := os.LookupEnv("PICCOLO_KILLS")
 	if !ok {
@@ -23,6 +23,16 @@ func kills(t *testing.T) int {
 	return n
 }
 
+// manyKeys returns one of so many keys that few of each go without an answer
+// over so many faults: the book is then exact.
+func manyKeys(faults int) func() string {
+	return func() string { return fmt.Sprintf("key-%d", rand.IntN(10*faults)) }
+}
+
+// anyMoment waits a random time: what goes on in the service meanwhile is what
+// the next fault meets.
+func anyMoment() { time.Sleep(time.Duration(rand.Int64N(int64(600 * time.Millisecond)))) }
+
 // The service is killed at random moments under load, over and over on one
 // data directory: every increment that was acknowledged counts, once.
 func TestKill(t *testing.T) {
@@ -30,17 +40,19 @@ func TestKill(t *testing.T) {
 	s := newService(t, "--partitions=3")
 	b := newBook()
 	n := kills(t)
-	// So many keys that few of each go without an answer: the book is then exact.
-	key := func() string { return fmt.Sprintf("key-%d", rand.IntN(10*n)) }
+	key := manyKeys(n)
 	l := s.loadKeys(b, 8, key, "stored", "applied", "stored", "stored")
+	s.start()
+	l.await(s, counted, 1)
+	var away recoveries
 	for range n {
-		s.start()
-		l.await(s, counted, 1)
-		time.Sleep(time.Duration(rand.Int64N(int64(600 * time.Millisecond)))) // any moment will do
+		anyMoment()
+		killed := time.Now()
 		s.kill()
 		b.crashed()
+		s.start()
+		away.wait(s, l.client, key, killed)
 	}
-	s.start()
 	l.await(s, counted, 50)
 	l.stop()
 	s.quiet()
@@ -49,6 +61,44 @@ func TestKill(t *testing.T) {
 	s.undisturbed()
 	s.stop()
 	b.check(t, s.contents())
+	away.report(t, "all in one killed")
+}
+
+// Ingress, writer and NATS server are processes of their own, and one of them
+// is killed at a random moment under load, over and over.
+func TestKillParts(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, 2, "--ack-timeout=300ms")
+	p.writer.start()
+	p.ingress.start()
+	b := newBook()
+	n := kills(t)
+	key := manyKeys(n)
+	l := p.ingress.loadKeys(b, 8, key, "stored", "applied", "memory", "stored")
+	l.await(p.ingress, counted, 1)
+	away := make(map[role]*recoveries)
+	victims := []*service{p.ingress, p.writer, p.nats}
+	for i := range n {
+		victim := victims[i%len(victims)]
+		if away[victim.role] == nil {
+			away[victim.role] = new(recoveries)
+		}
+		anyMoment()
+		killed := time.Now()
+		victim.kill()
+		if victim == p.ingress {
+			b.crashed()
+		}
+		victim.start()
+		away[victim.role].wait(p.ingress, l.client, key, killed)
+	}
+	l.await(p.ingress, counted, 50)
+	l.stop()
+	b.crashed() // an ingress that was killed may have given any of these replies
+	p.finish(b)
+	for of, r := range away {
+		r.report(t, string(of)+" killed")
+	}
 }
 
 // The process stands still for longer than a publish waits for its
@@ -73,4 +123,24 @@ func TestFreeze(t *testing.T) {
 	b.check(t, s.contents())
 	s.undisturbed()
 	s.stop()
+}
+
+// A writer stands still for longer than the stream waits for an ack, with
+// batches in its hands. They come again when it goes on, and are counted once.
+func TestWriterFrozenPastAckWait(t *testing.T) {
+	t.Parallel()
+	const ackWait = 30 * time.Second // of the consumer
+	p := newParts(t, 2)
+	p.writer.start()
+	p.ingress.start()
+	b := newBook()
+	l := p.ingress.loadKeys(b, 4, manyKeys(100), "stored")
+	l.await(p.ingress, counted, 200)
+	p.writer.freeze()
+	l.await(p.ingress, counted, 200)
+	time.Sleep(ackWait + 2*time.Second)
+	p.writer.signal(syscall.SIGCONT)
+	l.await(p.ingress, counted, 200)
+	l.stop()
+	p.finish(b)
 }

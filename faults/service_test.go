@@ -29,13 +29,14 @@ const patience = 25 * time.Second
 // time.
 type service struct {
 	t        testing.TB
+	role     role
 	data     string
 	database string
 	args     []string
 
 	api, admin, nats string // addresses, the same for every process
 
-	around *service // an ingress alone, around this one's NATS server
+	server string // of an ingress or a writer alone: the address of its NATS server
 
 	wrap []string // a program and its arguments to run the service under
 	now  *process // the last one started
@@ -45,7 +46,10 @@ type service struct {
 // newService makes a service that has not been started.
 func newService(t testing.TB, args ...string) *service {
 	t.Helper()
-	s := &service{t: t, data: filepath.Join(t.TempDir(), "data"), args: args, api: freeAddr(t), admin: freeAddr(t), nats: freeAddr(t)}
+	s := &service{
+		t: t, role: allInOne, data: filepath.Join(t.TempDir(), "data"), args: args,
+		api: freeAddr(t), admin: freeAddr(t), nats: freeAddr(t),
+	}
 	s.database = filepath.Join(s.data, "numbers.db")
 	t.Cleanup(func() {
 		s.kill()
@@ -66,14 +70,7 @@ func (s *service) spool() string     { return filepath.Join(s.data, "spool") }
 func (s *service) launch(env ...string) *process {
 	s.t.Helper()
 	s.kill()
-	args := append(slices.Clone(s.wrap), binary)
-	if s.around == nil {
-		args = append(args, "all-in-one", "--db", s.database, "--nats-listen", s.nats)
-	} else {
-		args = append(args, "ingress", "--nats", "nats://"+s.around.nats)
-	}
-	args = append(args, "--data", s.data, "--listen", s.api, "--admin", s.admin)
-	args = append(args, s.args...)
+	args := append(slices.Clone(s.wrap), s.command()...)
 	p := &process{cmd: exec.Command(args[0], args[1:]...), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.Env = append(os.Environ(), env...)
@@ -104,7 +101,11 @@ func (s *service) start(env ...string) *process {
 }
 
 func (s *service) ready() bool {
-	reply, err := http.Get("http://" + s.admin + "/readyz")
+	path := "/readyz"
+	if s.role == natsServer {
+		path = "/healthz"
+	}
+	reply, err := http.Get("http://" + s.admin + path)
 	if err != nil {
 		return false
 	}
@@ -312,7 +313,12 @@ func freeAddr(t testing.TB) string {
 // undisturbed checks that the service found nothing wrong with the stream.
 func (s *service) undisturbed() {
 	s.t.Helper()
-	for _, name := range []string{"piccolo_stream_rewinds_total", "piccolo_lost_batches_total", "piccolo_rejected_messages_total"} {
+	s.zero("piccolo_stream_rewinds_total", "piccolo_lost_batches_total", "piccolo_rejected_messages_total")
+}
+
+func (s *service) zero(metrics ...string) {
+	s.t.Helper()
+	for _, name := range metrics {
 		if n := s.metric(name); n != 0 {
 			s.t.Errorf("%s is %v, want 0", name, n)
 		}

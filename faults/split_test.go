@@ -14,8 +14,7 @@ func TestServerKilledUnderIngress(t *testing.T) {
 	t.Parallel()
 	server := newService(t, "--partitions=2")
 	server.start()
-	ingress := newService(t, "--ack-timeout=300ms")
-	ingress.around = server
+	ingress := newIngress(t, server.nats, "--ack-timeout=300ms")
 	ingress.start()
 	b := newBook()
 	l := ingress.load(b, 6, "stored", "applied", "memory")
@@ -46,8 +45,7 @@ func TestIngressStoppedWithoutServer(t *testing.T) {
 	t.Parallel()
 	server := newService(t)
 	server.start()
-	ingress := newService(t, "--ack-timeout=300ms", "--stop-timeout=4s")
-	ingress.around = server
+	ingress := newIngress(t, server.nats, "--ack-timeout=300ms", "--stop-timeout=4s")
 	ingress.start()
 	b := newBook()
 	l := ingress.load(b, 4, "stored", "memory")

@@ -76,9 +76,11 @@ func (c *consumer) ack(seq uint64) {
 	c.forget(func(u unacked) bool { return u.seq == seq })
 }
 
-// reset has everything above the ack floor delivered again.
+// reset has everything above the ack floor delivered again. The server writes
+// that down before it says so.
 func (c *consumer) reset() {
 	c.next, c.unacked = c.floor()+1, nil
+	c.s.remembered[c.partition] = nil
 }
 
 // trimmed forgets what is no longer there.

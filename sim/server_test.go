@@ -118,6 +118,11 @@ func (s *stream) restart() {
 			s.w.refuseCall(c, errBroken)
 		}
 	}
+	for _, f := range s.w.writers {
+		for _, sub := range f.subscriptions {
+			sub.fail() // as the bus has it
+		}
+	}
 	clear(s.ids)
 	for _, m := range s.messages {
 		s.ids[m.id] = m.seq

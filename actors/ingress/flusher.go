@@ -45,7 +45,7 @@ type flusher struct {
 	reducer  *reducer
 	head     *pending // the oldest batch whose outcome is unknown
 	bus      Publisher
-	interval time.Duration
+	pace     *pace
 	observer Observer
 	log      *slog.Logger
 	waiting  *waiting // replies that wait for applied
@@ -118,7 +118,7 @@ func (f *flusher) account() piccolo.Published {
 // waited for the interval, or replies wait for it. In the last case it stays
 // a little for as many as waited for the batch before.
 func (f *flusher) gather(p *pending, stop <-chan struct{}) {
-	interval := time.NewTimer(f.interval - time.Since(time.Unix(0, p.accepted.Load())))
+	interval := time.NewTimer(f.pace.gather() - time.Since(time.Unix(0, p.accepted.Load())))
 	defer interval.Stop()
 	var crowd <-chan time.Time
 	for !p.full() {
@@ -146,6 +146,7 @@ func (f *flusher) gather(p *pending, stop <-chan struct{}) {
 
 // seal makes p a message. Its bytes never change afterwards.
 func (f *flusher) seal(p *pending) *piccolo.Message {
+	f.pace.seals(p.id.Seq, time.Now())
 	f.reducer.seal(p, &f.sealed)
 	f.data = piccolo.AppendBatch(f.data[:0], &f.sealed)
 	if p.wantTotal.Load() {

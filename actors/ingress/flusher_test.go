@@ -122,7 +122,7 @@ func run(t *testing.T, r *reducer, answer func(context.Context, int) error) *run
 func start(t tester, r *reducer, answer func(context.Context, int) error) *running {
 	out, seen := &outlet{t: t, answer: answer}, new(flushes)
 	f := &flusher{
-		reducer: r, head: r.tail.Load(), bus: out, interval: interval, observer: seen,
+		reducer: r, head: r.tail.Load(), bus: out, pace: newPace(interval, 0), observer: seen,
 		log: slog.New(slog.DiscardHandler), waiting: newWaiting(time.Minute), state: new(atomic.Pointer[error]),
 	}
 	ctx, abort := context.WithCancel(context.Background())

@@ -46,6 +46,7 @@ type Config struct {
 	Ack           piccolo.Ack // what a reply waits for when the request does not say
 	AckTimeout    time.Duration
 	FlushInterval time.Duration
+	Freshness     time.Duration // how old an increment may be when it is committed; 0: there is only the interval
 	DrainTimeout  time.Duration // for a stop to have everything stored, before it is spooled
 	MaxKeys       int
 	MaxBody       int
@@ -100,7 +101,7 @@ func New(c Config) (*Ingress, error) {
 			reducer:  r,
 			head:     r.tail.Load(),
 			bus:      c.Stream,
-			interval: c.FlushInterval,
+			pace:     newPace(c.FlushInterval, c.Freshness),
 			observer: c.Observer,
 			log:      c.Log,
 			waiting:  in.waiting,
@@ -112,7 +113,12 @@ func New(c Config) (*Ingress, error) {
 }
 
 // Applied takes a writer's notice that batches have been committed.
-func (in *Ingress) Applied(a piccolo.Applied) { in.waiting.applied(a) }
+func (in *Ingress) Applied(a piccolo.Applied) {
+	if a.Partition < len(in.flushers) {
+		in.flushers[a.Partition].pace.applied(a, time.Now())
+	}
+	in.waiting.applied(a)
+}
 
 // Execute serves until Interrupt is called or the listener fails. What it has
 // counted is in the stream or in the spool when it returns nil.

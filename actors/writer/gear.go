@@ -7,13 +7,17 @@ import "time"
 // Alone, a batch is folded at once. The more of its time the writer spends in
 // transactions, the longer it gathers, so that more increments share a row and
 // more rows an fsync; but never so long that the oldest increment would be
-// older than the freshness asked for when it is committed.
+// older than the freshness asked for when it is committed, and not where no
+// other batch is to be expected by then.
 type gear struct {
 	freshness time.Duration
 
 	took time.Duration // the last transaction
 	at   time.Time     // when it ended
 	rest time.Duration // after which it is time for the next
+
+	last    time.Time     // when a batch came
+	spacing time.Duration // between one and the next, lately
 
 	batches int       // gathered
 	deltas  int       // in them
@@ -37,7 +41,20 @@ func (g *gear) window(now time.Time) time.Duration {
 	// Accepted by another machine's clock, or long ago: there is no time to
 	// lose then.
 	limit := g.oldest.Add(g.freshness - g.took).Sub(now)
-	return max(min(ready, limit, g.freshness), 0)
+	window := max(min(ready, limit, g.freshness), 0)
+	if g.last.Add(g.spacing).Sub(now) > window {
+		return 0 // no other comes in time, and this one might as well be there
+	}
+	return window
+}
+
+// arrived is told that a batch came.
+func (g *gear) arrived(now time.Time) {
+	if !g.last.IsZero() {
+		// A long silence is forgotten with the first few batches after it.
+		g.spacing = (3*g.spacing + min(now.Sub(g.last), g.freshness)) / 4
+	}
+	g.last = now
 }
 
 // folded starts over after a transaction.

@@ -44,6 +44,41 @@ func TestGearWindow(t *testing.T) {
 	}
 }
 
+// A writer does not wait for what does not come in time.
+func TestGearKnowsWhenTheNextBatchComes(t *testing.T) {
+	const ms = time.Millisecond
+	now := time.Now()
+	for _, tt := range []struct {
+		spacing time.Duration // of the batches so far
+		age     time.Duration // of the oldest increment
+		want    time.Duration
+	}{
+		{1 * ms, 20 * ms, 10 * ms},
+		{9 * ms, 20 * ms, 10 * ms},
+		{11 * ms, 20 * ms, 0},
+		{11 * ms, 10 * ms, 20 * ms},
+		{time.Hour, 0, 0},
+	} {
+		g := gear{freshness: 40 * ms, took: 10 * ms, at: now, rest: 120 * ms, oldest: now.Add(-tt.age)}
+		for i := range 50 {
+			g.arrived(now.Add(time.Duration(i-49) * tt.spacing))
+		}
+		if got := g.window(now); got != tt.want {
+			t.Errorf("one in %s, %s old: got %s, want %s", tt.spacing, tt.age, got, tt.want)
+		}
+	}
+	// After an hour of silence it takes a few batches to know better.
+	g := gear{freshness: 40 * ms, took: ms, rest: 12 * ms}
+	g.arrived(now.Add(-time.Hour))
+	for range 10 {
+		now = now.Add(ms)
+		g.arrived(now)
+	}
+	if g.spacing > 5*ms {
+		t.Errorf("ten batches, one each ms, after an hour of silence: one in %s is expected", g.spacing)
+	}
+}
+
 // A slow transaction is remembered, and less so with each that is faster.
 func TestGearRemembersWhatTransactionsTook(t *testing.T) {
 	var g gear

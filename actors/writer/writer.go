@@ -244,6 +244,7 @@ func (w *Writer) take(d piccolo.Delivery) {
 	if m.bad != nil {
 		return
 	}
+	w.gear.arrived(time.Now())
 	w.gear.batches++
 	w.gear.deltas += m.batch.Keys()
 	for i := range m.batch.Onces {

@@ -32,6 +32,7 @@ type allInOneCmd struct {
 	dataFlags    `embed:""`
 	ingressFlags `embed:""`
 	writerFlags  `embed:""`
+	gearFlags    `embed:""`
 	streamFlags  `embed:""`
 	adminFlags   `embed:""`
 	stopFlags    `embed:""`
@@ -42,7 +43,7 @@ type allInOneCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *allInOneCmd) Validate() error {
-	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate())
+	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate(), c.check())
 }
 
 func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
@@ -95,6 +96,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	conn.Own(store.ID(), true) // the stream is this process's own, too
 	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, c.Partitions)
 	s.reload = reload
+	s.freshness = c.Freshness
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {
 		return err

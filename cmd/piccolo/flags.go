@@ -88,17 +88,28 @@ func (f *dbFlag) dbPath(data dataFlags) string {
 type writerFlags struct {
 	dbFlag `embed:""`
 
-	Freshness time.Duration `help:"How old an increment may be when it is committed: the time the writer has to fold batches together under load." default:"35ms" placeholder:"D"`
-	TokenTTL  time.Duration `name:"token-ttl" help:"How long an Idempotency-Key is known, from when it was stored." default:"24h" placeholder:"D"`
-	Retain    time.Duration `help:"How long committed batches stay in the stream for replay; 0 trims them within a second." default:"0s" placeholder:"D"`
+	TokenTTL time.Duration `name:"token-ttl" help:"How long an Idempotency-Key is known, from when it was stored." default:"24h" placeholder:"D"`
+	Retain   time.Duration `help:"How long committed batches stay in the stream for replay; 0 trims them within a second." default:"0s" placeholder:"D"`
 }
 
 func (f *writerFlags) Validate() error {
-	if f.Freshness < 0 || f.Retain < 0 {
-		return fmt.Errorf("--freshness and --retain must not be negative")
+	if f.Retain < 0 {
+		return errors.New("--retain must not be negative")
 	}
 	if f.TokenTTL <= 0 {
-		return fmt.Errorf("--token-ttl must be more than 0")
+		return errors.New("--token-ttl must be more than 0")
+	}
+	return nil
+}
+
+// gearFlags steer both ingress and writer.
+type gearFlags struct {
+	Freshness time.Duration `help:"How old an increment may be when it is committed: under load, flushes and commits are as rare as that lets them be." default:"40ms" placeholder:"D"`
+}
+
+func (f *gearFlags) check() error {
+	if f.Freshness < 0 {
+		return errors.New("--freshness must not be negative")
 	}
 	return nil
 }

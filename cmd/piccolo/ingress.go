@@ -16,6 +16,7 @@ import (
 type ingressCmd struct {
 	dataFlags    `embed:""`
 	ingressFlags `embed:""`
+	gearFlags    `embed:""`
 	natsFlags    `embed:""`
 	adminFlags   `embed:""`
 	stopFlags    `embed:""`
@@ -23,7 +24,7 @@ type ingressCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *ingressCmd) Validate() error {
-	return errors.Join(c.ingressFlags.Validate(), c.natsFlags.Validate())
+	return errors.Join(c.ingressFlags.Validate(), c.natsFlags.Validate(), c.check())
 }
 
 func (c *ingressCmd) Run(log *slog.Logger) error {
@@ -48,6 +49,7 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 
 	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, partitions)
 	s.reload = reload
+	s.freshness = c.Freshness
 	ingress, err := s.openIngress(ctx, &c.ingressFlags, c.dataFlags, partitions)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"time"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/admin"
@@ -29,6 +30,7 @@ type service struct {
 	dir        string // the data directory
 	unclean    bool   // the process before this one on it was killed
 	partitions int
+	freshness  time.Duration
 	errors     *lastError
 	deployment *admin.Deployment
 
@@ -95,6 +97,7 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 		Ack:           f.Ack,
 		AckTimeout:    f.AckTimeout,
 		FlushInterval: f.FlushInterval,
+		Freshness:     s.freshness,
 		DrainTimeout:  s.stop.drain(),
 		MaxKeys:       f.MaxKeys,
 		MaxBody:       int(f.MaxBody),
@@ -134,7 +137,7 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 		Store:        store,
 		Observer:     s.metrics,
 		Log:          s.log.With("actor", "writer"),
-		Freshness:    f.Freshness,
+		Freshness:    s.freshness,
 		Retain:       f.Retain,
 		TokenTTL:     f.TokenTTL,
 		DrainTimeout: s.stop.drain(),

@@ -20,6 +20,7 @@ import (
 type writerCmd struct {
 	dataFlags   `embed:""`
 	writerFlags `embed:""`
+	gearFlags   `embed:""`
 	natsFlags   `embed:""`
 	adminFlags  `embed:"" set:"admin=127.0.0.1:3335"`
 	stopFlags   `embed:""`
@@ -30,7 +31,7 @@ type writerCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *writerCmd) Validate() error {
-	return errors.Join(c.writerFlags.Validate(), c.natsFlags.Validate())
+	return errors.Join(c.writerFlags.Validate(), c.natsFlags.Validate(), c.check())
 }
 
 func (c *writerCmd) Run(log *slog.Logger) error {
@@ -67,6 +68,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 
 	conn.Own(store.ID(), false)
 	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, count)
+	s.freshness = c.Freshness
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
 	if err != nil {
 		return err

@@ -229,6 +229,9 @@ func (s *SeqSet) Add(seq uint64) bool {
 	return true
 }
 
+// Count is how many members there are.
+func (s *SeqSet) Count() uint64 { return s.Max() - s.Missing() }
+
 // Missing counts the seqs below Max that are not members.
 func (s *SeqSet) Missing() uint64 { return s.MissingBelow(s.Max()) }
 

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -39,7 +40,13 @@ func (s *Store) Ledger(ctx context.Context) (*piccolo.Ledger, error) {
 
 // Positions reads where the writer stands in the stream, by partition.
 func (s *Store) Positions(ctx context.Context) (map[int]piccolo.Position, error) {
-	rows, err := s.conn.QueryContext(ctx, `SELECT "partition", created_us, stream_seq FROM positions`)
+	return positions(ctx, s.conn)
+}
+
+func positions(ctx context.Context, db interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}) (map[int]piccolo.Position, error) {
+	rows, err := db.QueryContext(ctx, `SELECT "partition", created_us, stream_seq FROM positions`)
 	if err != nil {
 		return nil, explain(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 type dbCmd struct {
 	Backup dbBackupCmd `cmd:"" help:"Copy the database, as it is at this moment, while the service runs."`
+	Check  dbCheckCmd  `cmd:"" help:"Check that the database is whole and adds up."`
 }
 
 type dbBackupCmd struct {

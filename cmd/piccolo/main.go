@@ -34,6 +34,7 @@ type cli struct {
 	Backlog  backlogCmd  `cmd:"" help:"Say how far the writers are behind the stream."`
 	Decode   decodeCmd   `cmd:"" help:"Read a message of the stream: nats stream view PICCOLO --translate \"piccolo decode\"."`
 	DB       dbCmd       `cmd:"" name:"db" help:"Look after the database."`
+	Verify   verifyCmd   `cmd:"" help:"Check that every increment that was accepted is there, once."`
 	Settings configCmd   `cmd:"" name:"config" help:"Look at the settings."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/actors/ingress"
+	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/sqlite"
+)
+
+// verifyCmd checks that nothing was lost and nothing counted twice: every
+// increment that was accepted is in memory, in the stream, or in the database,
+// once.
+type verifyCmd struct {
+	dataFlags `embed:""`
+	dbFlag    `embed:""`
+	natsFlags `embed:""`
+
+	Offline bool          `help:"Look at the files of a piccolo that does not run: database, stream and spool in the data directory."`
+	Quick   bool          `help:"Leave out SQLite's integrity_check, which reads the whole database."`
+	Timeout time.Duration `help:"How long a look at a service that runs may take." default:"60s" placeholder:"D"`
+	JSON    bool          `name:"json" help:"Print JSON."`
+}
+
+// verdict is what verify found.
+type verdict struct {
+	OK     bool       `json:"ok"`
+	Live   bool       `json:"live"`
+	Checks []verified `json:"checks"`
+	Sums   *balance   `json:"increments,omitempty"`
+}
+
+// verified is one line of what was checked.
+type verified struct {
+	Name   string   `json:"name"`
+	OK     bool     `json:"ok"`
+	Says   string   `json:"says"`
+	Broken []string `json:"broken,omitempty"`
+}
+
+func (v *verdict) add(name, says string, broken []string) {
+	v.Checks = append(v.Checks, verified{name, len(broken) == 0, says, broken})
+	v.OK = v.OK && len(broken) == 0
+}
+
+var errBroken = errors.New("an invariant is broken: see above; keep the files as they are, the stream and a backup may tell more")
+
+func (c *verifyCmd) Run(log *slog.Logger, out output) error {
+	reader, err := sqlite.OpenReader(context.Background(), c.dbPath(c.dataFlags))
+	if err != nil {
+		return err
+	}
+	defer closeLogged(log, "database", reader)
+	v := &verdict{OK: true, Live: !c.Offline}
+	if c.Offline {
+		err = c.offline(log, reader, v)
+	} else {
+		err = c.live(log, reader, v)
+	}
+	if err != nil {
+		return err
+	}
+	return v.finish(out, c.JSON)
+}
+
+// finish prints the verdict and turns it into the command's outcome.
+func (v *verdict) finish(out output, asJSON bool) error {
+	var err error
+	if asJSON {
+		err = printJSON(out.stdout, v)
+	} else {
+		err = v.print(out.stdout)
+	}
+	if err == nil && !v.OK {
+		err = broken(errBroken)
+	}
+	return err
+}
+
+func (v *verdict) print(w io.Writer) error {
+	var b strings.Builder
+	for _, c := range v.Checks {
+		mark := "ok    "
+		if !c.OK {
+			mark = "BROKEN"
+		}
+		fmt.Fprintf(&b, "%s  %-10s %s\n", mark, c.Name, c.Says)
+		for _, line := range c.Broken {
+			fmt.Fprintf(&b, "                   %s\n", line)
+		}
+	}
+	if v.Sums != nil && v.OK {
+		s := v.Sums
+		fmt.Fprintf(&b, "\naccepted %s = in memory %s + spooled %s + published %s\npublished %s = backlog %s + folded %s\n",
+			grouped(s.Accepted), grouped(s.InMemory), grouped(s.Spooled), grouped(s.Published),
+			grouped(s.Published), grouped(s.Backlog), grouped(s.Folded))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// database adds what the audit of the database alone found.
+func (v *verdict) database(a *sqlite.Audit, full bool) {
+	v.add("schema", "the tables and indexes that this program makes", a.Schema)
+	if full {
+		v.add("integrity", "SQLite's integrity_check", a.Integrity)
+	}
+	v.add("sums", fmt.Sprintf("numbers %d + quarantine %d = ledger %d, modulo 2^64; %s keys, %d deltas in the quarantine",
+		a.Sum, a.QuarantineSum, a.LedgerSum, grouped(a.Numbers), a.Quarantined), a.Sums)
+	v.add("ledger", fmt.Sprintf("%s batches with %s increments from %d producers and partitions", grouped(a.Batches), grouped(a.Increments), len(a.Accounts)), a.Ledger)
+}
+
+// conservation adds what came of following the increments.
+func (v *verdict) conservation(b *balance) {
+	v.add("batches", "each is folded, in the stream or in the spool", b.missing)
+	v.add("stream", fmt.Sprintf("nothing was taken out before it was folded; %s batches with %s increments to go", grouped(b.BacklogBatches), grouped(b.Backlog)), b.removed)
+	v.add("producers", fmt.Sprintf("%d run, and agree with ledger and stream to the increment; %d are gone", b.Running, b.Producers-b.Running), b.differences)
+	v.Sums = b
+}
+
+// readSpool reads the batches in the spool of the data directory.
+func (c *verifyCmd) readSpool() (map[piccolo.Origin]held, error) {
+	messages, err := ingress.Spooled(filepath.Join(c.Data, "spool"))
+	spooled := make(map[piccolo.Origin]held)
+	for _, m := range messages {
+		put(spooled, m.ID, m.Increments)
+	}
+	return spooled, err
+}
+
+// offline looks at the files of a service that does not run.
+func (c *verifyCmd) offline(log *slog.Logger, reader *sqlite.Reader, v *verdict) error {
+	if _, err := os.Stat(c.Data); err != nil {
+		return fmt.Errorf("data directory: %w: name it with --data", err)
+	}
+	unlock, err := lockDir(c.Data) // and nobody starts meanwhile
+	if err != nil {
+		return fmt.Errorf("%w; or verify it while it runs, without --offline", err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+	defer cancel()
+	e := new(evidence)
+	if e.audit, err = reader.Audit(context.Background(), !c.Quick); err != nil {
+		return err
+	}
+	e.later = e.audit
+	v.database(e.audit, !c.Quick)
+	if len(e.audit.Schema) > 0 {
+		return nil // there is nothing to follow the increments by
+	}
+	if e.spooled, err = c.readSpool(); err != nil {
+		v.add("spool", "every batch in it can be read", strings.Split(err.Error(), "\n"))
+	}
+	store := filepath.Join(c.Data, "jetstream")
+	switch _, err := os.Stat(store); {
+	case errors.Is(err, fs.ErrNotExist): // a writer by itself has none
+	case err != nil:
+		return err
+	default:
+		if e.stream, err = readStore(ctx, store, e.audit, log); err != nil {
+			return err
+		}
+	}
+	v.conservation(e.reconcile())
+	return nil
+}
+
+// readStore reads the stream in a store that no server has open.
+func readStore(ctx context.Context, dir string, a *sqlite.Audit, log *slog.Logger) (*streamEvidence, error) {
+	server, err := bus.StartServer(bus.ServerOptions{Dir: dir, Listen: "off", MaxBytes: 1 << 50, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	defer server.Shutdown()
+	conn, err := server.Connect("piccolo verify", log)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	f, err := follow(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	defer f.stop()
+	return f.evidence(ctx, conn, a)
+}
+
+// follower reads the stream in the background.
+type follower struct {
+	stop func()
+
+	mu sync.Mutex
+	s  streamEvidence
+	at time.Time // when the last message came
+
+	pending uint64 // messages that the stream held behind it
+}
+
+func follow(ctx context.Context, conn *bus.Bus) (*follower, error) {
+	f := &follower{s: streamEvidence{held: make(map[piccolo.Origin]held)}, at: time.Now()}
+	var b piccolo.Batch
+	stop, err := conn.Follow(ctx, func(d piccolo.Delivery) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.s.seen, f.at, f.pending = d.StreamSeq, time.Now(), d.Pending
+		f.s.messages++
+		if err := d.Decode(&b); err != nil {
+			f.s.bad++ // the writer puts it aside
+			return
+		}
+		put(f.s.held, b.BatchID, b.Increments)
+	})
+	f.stop = stop
+	return f, err
+}
+
+// stillness is after how long without a message there is none.
+const stillness = 2 * time.Second
+
+// evidence returns what the stream holds, when all of it has been read.
+func (f *follower) evidence(ctx context.Context, conn *bus.Bus, a *sqlite.Audit) (*streamEvidence, error) {
+	for {
+		i, err := conn.Inspect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.mu.Lock()
+		// The last of the stream may be gone: then nothing more comes.
+		done := f.s.seen >= i.LastSeq || i.Messages == 0 || f.pending == 0 && time.Since(f.at) > stillness
+		f.mu.Unlock()
+		if done {
+			f.stop()
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			s := f.s
+			s.created, s.first, s.last = i.Created, i.FirstSeq, i.LastSeq
+			if s.gaps, err = conn.Gaps(ctx); err != nil {
+				return nil, err
+			}
+			for _, consumer := range i.Consumers {
+				if _, here := a.Positions[consumer.Partition]; !here {
+					s.elsewhere = max(s.elsewhere, consumer.AckFloor)
+				}
+			}
+			return &s, nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("the stream could not be read to its end in time, %d of %d: %w", f.s.seen, i.LastSeq, ctx.Err())
+		}
+	}
+}
+
+// attempts is how often a service that runs is looked at until a look is
+// conclusive.
+const attempts = 5
+
+// live looks at a service that runs.
+func (c *verifyCmd) live(log *slog.Logger, reader *sqlite.Reader, v *verdict) error {
+	conn, err := c.connect("verify", log)
+	if err != nil {
+		return fmt.Errorf("%w (of a piccolo that does not run, verify the files with --offline)", err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+	defer cancel()
+	audit, err := reader.Audit(context.Background(), !c.Quick)
+	if err != nil {
+		return err
+	}
+	v.database(audit, !c.Quick)
+	if len(audit.Schema) > 0 {
+		return nil
+	}
+	for range attempts {
+		b, err := c.look(ctx, conn, reader)
+		if err != nil {
+			return err
+		}
+		if !b.inconclusive {
+			v.conservation(b)
+			return nil
+		}
+	}
+	return fmt.Errorf("the service moves too fast to be followed: %d looks at it were all overtaken: try again", attempts)
+}
+
+// look takes the evidence of one moment. What comes later in an increment's life
+// is read first, but for the stream, which is followed all the while: so
+// whatever is between two places is seen in one of them.
+func (c *verifyCmd) look(ctx context.Context, conn *bus.Bus, reader *sqlite.Reader) (*balance, error) {
+	f, err := follow(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	defer f.stop()
+	e := &evidence{}
+	if e.audit, err = reader.Accounts(ctx); err != nil {
+		return nil, err
+	}
+	if e.reports, err = nextReports(ctx, conn); err != nil {
+		return nil, err
+	}
+	if e.spooled, err = c.readSpool(); err != nil {
+		return nil, err
+	}
+	if e.stream, err = f.evidence(ctx, conn, e.audit); err != nil {
+		return nil, err
+	}
+	e.later, err = reader.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.reconcile(), nil
+}
+
+// nextReports collects what every ingress says of what it published: the second
+// report of each from now on, since the first may have been on its way.
+func nextReports(ctx context.Context, conn *bus.Bus) (map[string]piccolo.Published, error) {
+	heard := make(chan piccolo.Report, 256)
+	stop, err := conn.Reports(func(r piccolo.Report) {
+		select {
+		case heard <- r:
+		default:
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	count := make(map[string]int)
+	reports := make(map[string]piccolo.Published)
+	end := time.After(2*reportEvery + reportEvery/2)
+	for {
+		select {
+		case r := <-heard:
+			if count[r.ID]++; r.Ingress == nil || count[r.ID] != 2 {
+				continue
+			}
+			for _, p := range r.Ingress.Published {
+				reports[reportKey(piccolo.Origin{Producer: r.Ingress.Producer, Partition: p.Partition})] = p
+			}
+		case <-end:
+			return reports, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/sqlite"
+)
+
+// piccoloRun runs a command in this process.
+func piccoloRun(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = command(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// While requests come in from all sides, every look finds the balance.
+func TestVerifyWhileItRuns(t *testing.T) {
+	data := t.TempDir()
+	p := startAllInOne(t, "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--partitions", "3")
+	url := regexp.MustCompile(`nats://\S+`).FindString(p.greeting)
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	for i := range 4 {
+		clients.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				res, err := http.Post(fmt.Sprintf("%s/increment?key=k%d&value=%d", p.api, n%50, i-2), "", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = res.Body.Close()
+			}
+		})
+	}
+	for range 2 {
+		code, stdout, stderr := piccoloRun(t, "verify", "--data", data, "--nats", url, "--json")
+		var v verdict
+		if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != 0 || !v.OK || !v.Live || v.Sums.Running != 1 {
+			t.Fatalf("exit %d, %v, %s, %s", code, err, stdout, stderr)
+		}
+		if s := v.Sums; s.Published == 0 || s.Accepted != s.InMemory+s.Published || s.Published != s.Backlog+s.Folded {
+			t.Errorf("%+v", s)
+		}
+	}
+	cancel()
+	clients.Wait()
+	if code, stdout, stderr := piccoloRun(t, "verify", "--data", data, "--offline"); code != 1 || !strings.Contains(stderr, "in use by another piccolo") {
+		t.Errorf("offline while it runs: exit %d, %s%s", code, stdout, stderr)
+	}
+
+	// Once it is quiet, a ledger that counts more than was published is found.
+	if code, stdout, _ := piccoloRun(t, "verify", "--data", data, "--nats", url, "--json"); code != 0 || !strings.Contains(stdout, `"backlog": 0,`) {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+	spoil(t, data, `UPDATE ledger SET increments = increments + 1 WHERE "partition" = 1`)
+	if code, stdout, _ := piccoloRun(t, "verify", "--data", data, "--nats", url); code != exitBroken || !strings.Contains(stdout, "the difference is +1") {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+	spoil(t, data, `UPDATE ledger SET increments = increments - 1 WHERE "partition" = 1`)
+	p.stop()
+
+	code, stdout, stderr := piccoloRun(t, "verify", "--data", data, "--offline")
+	if code != 0 || !strings.Contains(stdout, "accepted") {
+		t.Errorf("exit %d, %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := piccoloRun(t, "verify", "--data", data, "--nats", "nats://127.0.0.1:1"); code != 1 || !strings.Contains(stderr, "--offline") {
+		t.Errorf("live when it does not run: exit %d, %s", code, stderr)
+	}
+}
+
+func spoil(t *testing.T, data, query string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(data, "numbers.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), query); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stopped makes a data directory as a service leaves it that was killed: of
+// producer p, batches 1 to 3 are folded, 4 to 6 wait in the stream.
+func stopped(t *testing.T, tamper func(jetstream.Stream)) (data string) {
+	t.Helper()
+	data = t.TempDir()
+	server, err := bus.StartServer(bus.ServerOptions{Dir: filepath.Join(data, "jetstream"), Listen: "127.0.0.1:0", MaxBytes: 1 << 24, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Shutdown()
+	conn, err := server.Connect("test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Provision(t.Context(), bus.StreamOptions{Partitions: 1, MaxBytes: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), bus.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := sqlite.Open(t.Context(), filepath.Join(data, "numbers.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	var ledger piccolo.Ledger
+	for seq := uint64(1); seq <= 6; seq++ {
+		b := piccolo.Batch{BatchID: piccolo.BatchID{Producer: "p", Seq: seq}, Increments: 10, Deltas: []piccolo.Delta{{Key: "foo", Value: int64(seq)}}}
+		if err := conn.Publish(t.Context(), &piccolo.Message{ID: b.BatchID, Keys: 1, Increments: 10, Data: piccolo.AppendBatch(nil, &b)}); err != nil {
+			t.Fatal(err)
+		}
+		if seq > 3 {
+			continue
+		}
+		draft := ledger.Draft()
+		draft.Fold(&b)
+		_, err := store.Commit(t.Context(), &piccolo.Fold{Deltas: b.Deltas, Accounts: draft.Accounts(), Positions: map[int]piccolo.Position{
+			0: {Created: stream.CachedInfo().Created, StreamSeq: seq},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		draft.Commit()
+	}
+	if tamper != nil {
+		tamper(stream)
+	}
+	return data
+}
+
+// Whatever is broken on purpose is found, with the difference, and exit code 2.
+func TestVerifyFindsWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		spoil  string
+		tamper func(jetstream.Stream)
+		says   string // nothing: it is not broken
+	}{
+		{name: "nothing"},
+		{name: "row edited", spoil: "UPDATE numbers SET value = value + 3", says: `BROKEN +sums[^\n]*\n.*the difference is \+3`},
+		{name: "row removed", spoil: "DELETE FROM numbers", says: `the difference is -6`},
+		{name: "ledger's sum edited", spoil: "UPDATE ledger SET sum = sum - 1", says: `the difference is \+1`},
+		{name: "ledger's seqs edited", spoil: "UPDATE ledger SET watermark = 2", says: `BROKEN +ledger[^\n]*\n.*those of 2 batches, and 3`},
+		{name: "table dropped", spoil: "DROP TABLE ledger", says: `BROKEN +schema[^\n]*\n.*table ledger is missing`},
+		{name: "batch removed", tamper: remove(5), says: `BROKEN +batches[^\n]*\n.*producer p, partition 0: 1 batches are neither`},
+		{name: "last batch removed", tamper: remove(6), says: `BROKEN +stream[^\n]*\n.*1 messages above StreamSeq 3`},
+		{name: "next batch removed", tamper: remove(4), says: `1 batches are neither`},
+		{name: "folded batch removed", tamper: remove(2)},
+		{name: "all removed", tamper: func(s jetstream.Stream) { _ = s.Purge(context.Background()) }, says: `3 messages above StreamSeq 3`},
+		{name: "trimmed", tamper: func(s jetstream.Stream) { _ = s.Purge(context.Background(), jetstream.WithPurgeSequence(4)) }},
+	} {
+		data := stopped(t, c.tamper)
+		if c.spoil != "" {
+			spoil(t, data, c.spoil)
+		}
+		code, stdout, stderr := piccoloRun(t, "verify", "--data", data, "--offline")
+		if c.says == "" {
+			if want := "published 60 = backlog 30 + folded 30\n"; code != 0 || !strings.HasSuffix(stdout, want) || stderr != "" {
+				t.Errorf("%s: exit %d, %s%s", c.name, code, stdout, stderr)
+			}
+			continue
+		}
+		if code != exitBroken || !regexp.MustCompile(c.says).MatchString(stdout) || !strings.Contains(stderr, "an invariant is broken") {
+			t.Errorf("%s: exit %d, %s%s", c.name, code, stdout, stderr)
+		}
+		if c.spoil == "" {
+			continue
+		}
+		code, stdout, _ = piccoloRun(t, "db", "check", "--data", data)
+		if code != exitBroken || !regexp.MustCompile(c.says).MatchString(stdout) {
+			t.Errorf("%s: db check: exit %d, %s", c.name, code, stdout)
+		}
+	}
+}
+
+func remove(seq uint64) func(jetstream.Stream) {
+	return func(s jetstream.Stream) { _ = s.DeleteMsg(context.Background(), seq) }
+}
+
+// account is a ledger's account of batches 1 to n with 10 increments each.
+func account(n uint64) piccolo.Account {
+	seqs, err := piccolo.ParseSeqSet(n, "")
+	if err != nil {
+		panic(err)
+	}
+	return piccolo.Account{Seqs: seqs, Batches: n, Increments: 10 * n}
+}
+
+// What is told of an ingress that runs, for whatever was read first.
+func TestReconcile(t *testing.T) {
+	t.Parallel()
+	o := piccolo.Origin{Producer: "p"}
+	for _, c := range []struct {
+		name          string
+		before, later uint64 // folded, up to
+		held          held
+		spooled       held
+		report        *piccolo.Published
+		want          balance
+		missing       string
+	}{
+		{name: "quiet", before: 5, later: 5, report: &piccolo.Published{Accepted: 50, Seq: 5, Increments: 50},
+			want: balance{Accepted: 50, Published: 50, Folded: 50}},
+		{name: "busy", before: 5, later: 9, held: held{4: 10, 5: 10, 6: 10, 7: 10, 8: 10}, report: &piccolo.Published{Accepted: 77, Seq: 7, Increments: 70},
+			want: balance{Accepted: 77, InMemory: 7, Published: 70, Backlog: 20, Folded: 50, BacklogBatches: 2}},
+		{name: "trimmed before it was seen", before: 5, later: 7, report: &piccolo.Published{Accepted: 70, Seq: 7, Increments: 70},
+			want: balance{inconclusive: true}},
+		{name: "the report is old", before: 5, later: 5, report: &piccolo.Published{Accepted: 40, Seq: 4, Increments: 40},
+			want: balance{inconclusive: true}},
+		{name: "lost", before: 5, later: 5, held: held{7: 10}, report: &piccolo.Published{Accepted: 70, Seq: 7, Increments: 70}, missing: "carry 10 increments"},
+		{name: "the last is lost", before: 5, later: 5, report: &piccolo.Published{Accepted: 70, Seq: 7, Increments: 70}, missing: "2 batches are neither"},
+		{name: "gone", before: 5, later: 5, held: held{6: 10}, want: balance{Accepted: 60, Published: 60, Backlog: 10, Folded: 50, BacklogBatches: 1}},
+		{name: "gone and spooled", before: 5, later: 5, held: held{6: 10}, spooled: held{5: 10, 6: 10, 7: 10},
+			want: balance{Accepted: 70, Spooled: 10, Published: 60, Backlog: 10, Folded: 50, BacklogBatches: 1}},
+		{name: "counted otherwise", before: 5, later: 5, report: &piccolo.Published{Accepted: 51, Seq: 5, Increments: 51}, missing: "the difference is -1"},
+	} {
+		e := &evidence{
+			audit:   &sqlite.Audit{Accounts: map[piccolo.Origin]piccolo.Account{o: account(c.before)}},
+			later:   &sqlite.Audit{Accounts: map[piccolo.Origin]piccolo.Account{o: account(c.later)}},
+			stream:  &streamEvidence{held: map[piccolo.Origin]held{o: c.held}, last: math.MaxInt64},
+			spooled: map[piccolo.Origin]held{o: c.spooled},
+			reports: map[string]piccolo.Published{},
+		}
+		if c.report != nil {
+			e.reports[reportKey(o)] = *c.report
+		}
+		got := *e.reconcile()
+		if found := strings.Join(append(got.missing, got.differences...), "\n"); c.missing != "" {
+			if !strings.Contains(found, c.missing) {
+				t.Errorf("%s: found %q, want %q", c.name, found, c.missing)
+			}
+			continue
+		}
+		c.want.Producers, c.want.Running = got.Producers, got.Running
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}

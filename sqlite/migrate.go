@@ -105,8 +105,8 @@ func adopt(ctx context.Context, tx *sql.Tx) error {
 		"INSERT INTO numbers SELECT key, coalesce(value, 0) FROM ancestor ORDER BY key",
 		// What is in the numbers is in the ledger, as one batch of a producer
 		// of that name. The halves wrap around as the ledger's sums do.
-		`INSERT INTO ledger (producer, "partition", watermark, above, batches, increments, sum)
-			SELECT 'ancestor', 0, 1, '', 1, n, CASE WHEN high >= 0x80000000 THEN high - 0x100000000 ELSE high END << 32 | low FROM (
+		`INSERT INTO ledger (producer, "partition", watermark, above, batches, increments, sum, skipped)
+			SELECT 'ancestor', 0, 1, '', 1, n, CASE WHEN high >= 0x80000000 THEN high - 0x100000000 ELSE high END << 32 | low, 0 FROM (
 				SELECT n, (high + (low >> 32)) & 0xffffffff AS high, low & 0xffffffff AS low FROM (
 					SELECT count(*) AS n, sum(value >> 32) AS high, sum(value & 0xffffffff) AS low FROM numbers) WHERE n > 0)`,
 		"DROP TABLE ancestor",

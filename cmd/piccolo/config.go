@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -74,5 +75,15 @@ func (c config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, er
 		}
 		return strings.Join(items, ","), nil
 	}
-	return fmt.Sprint(value), nil
+	return credential(fmt.Sprint(value)), nil
+}
+
+// credential puts systemd's directory of secrets, whose path has the unit's name
+// in it, in the place of its variable.
+func credential(path string) string {
+	const variable = "CREDENTIALS_DIRECTORY"
+	if name, ok := strings.CutPrefix(path, "$"+variable+"/"); ok && os.Getenv(variable) != "" {
+		return filepath.Join(os.Getenv(variable), name)
+	}
+	return path
 }

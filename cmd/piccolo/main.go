@@ -37,6 +37,9 @@ type cli struct {
 	Verify   verifyCmd   `cmd:"" help:"Check that every increment that was accepted is there, once."`
 	Settings configCmd   `cmd:"" name:"config" help:"Look at the settings."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
+
+	Completion completionCmd `cmd:"" help:"Print what has a shell complete this command line."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Print the man page."`
 }
 
 // output is where a command writes: data to stdout, everything else to stderr.

@@ -1,0 +1,92 @@
+package vm
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// load counts 1 for a key, again and again, and keeps the outcome of each.
+type load struct {
+	t       *testing.T
+	api     string
+	key     string
+	acked   atomic.Int64 // 2xx
+	refused atomic.Int64 // a clear no: nothing was counted
+	unknown atomic.Int64 // no reply, or half of one
+	first   sync.Once    // of the unknown, which is logged
+
+	stop    chan struct{}
+	clients sync.WaitGroup
+}
+
+// startLoad starts clients; every second one opens a connection for each of its
+// requests.
+func startLoad(t *testing.T, api, key string, clients int) *load {
+	l := &load{t: t, api: api, key: key, stop: make(chan struct{})}
+	for i := range clients {
+		client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: i%2 == 0}}
+		l.clients.Go(func() {
+			defer client.CloseIdleConnections()
+			for {
+				select {
+				case <-l.stop:
+					return
+				default:
+					l.count(client)
+				}
+			}
+		})
+	}
+	t.Cleanup(l.end)
+	l.reach(1)
+	return l
+}
+
+func (l *load) count(client *http.Client) {
+	res, err := client.Post(l.api+"/increment", "application/x-www-form-urlencoded", strings.NewReader("key="+l.key+"&value=1"))
+	if err == nil {
+		_, err = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+	}
+	switch {
+	case err != nil:
+		l.unknown.Add(1)
+		l.first.Do(func() { l.t.Logf("the first without a reply: %v", err) })
+		time.Sleep(50 * time.Millisecond)
+	case res.StatusCode/100 == 2:
+		l.acked.Add(1)
+	default:
+		l.refused.Add(1)
+	}
+}
+
+// reach waits until more have been acknowledged.
+func (l *load) reach(more int64) {
+	l.t.Helper()
+	want := l.acked.Load() + more
+	for end := time.Now().Add(patience); l.acked.Load() < want; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			l.t.Fatalf("%s, want %d acknowledged", l, want)
+		}
+	}
+}
+
+// end stops the load and returns when the last reply has come.
+func (l *load) end() {
+	select {
+	case <-l.stop:
+	default:
+		close(l.stop)
+	}
+	l.clients.Wait()
+}
+
+func (l *load) String() string {
+	return fmt.Sprintf("%s: %d acknowledged, %d told to come later, %d without a reply", l.key, l.acked.Load(), l.refused.Load(), l.unknown.Load())
+}

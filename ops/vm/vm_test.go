@@ -1,0 +1,221 @@
+package vm
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// number reads a key from the service.
+func (m *machine) number(key string) (value int64) {
+	m.t.Helper()
+	m.eventually("read "+key, func() error {
+		res, err := http.Get(m.api + "/v1/numbers/" + key)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s", res.Status)
+		}
+		var number struct {
+			Value int64 `json:"value"`
+		}
+		err = json.NewDecoder(res.Body).Decode(&number)
+		value = number.Value
+		return err
+	})
+	return value
+}
+
+// counts posts increments one after the other, and checks what became of them.
+func (m *machine) counts(key string) {
+	m.t.Helper()
+	var sum int64
+	for _, value := range []int64{10, -3, 1 << 40, 0, 35} {
+		res, err := http.Post(fmt.Sprintf("%s/increment?ack=applied&key=%s&value=%d", m.api, key, value), "", nil)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			m.t.Fatalf("%d: %s", value, res.Status)
+		}
+		sum += value
+	}
+	if got := m.number(key); got != sum {
+		m.t.Fatalf("%s is %d, want %d", key, got, sum)
+	}
+}
+
+// exactly checks that a load lost nothing and counted nothing twice.
+func (m *machine) exactly(l *load) {
+	m.t.Helper()
+	m.t.Log(l)
+	got := m.number(l.key)
+	if least, most := l.acked.Load(), l.acked.Load()+l.unknown.Load(); got < least || got > most {
+		m.t.Errorf("%s: counted %d, want %d to %d", l.key, got, least, most)
+	}
+}
+
+const database = "/var/lib/piccolo/numbers.db"
+
+// All of a package's life on one machine: installed, loaded, restarted,
+// upgraded, its power cut, removed, installed again, purged.
+func TestPackage(t *testing.T) {
+	image, deb, _ := settings(t)
+	m := newMachine(t, image)
+	m.boot()
+	m.copy(deb, "../vagrant/provision.sh")
+	m.run("bash provision.sh all-in-one " + filepath.Base(deb))
+	m.ready()
+	m.counts("first")
+
+	// The unit is what it says.
+	m.want("systemctl is-active piccolo.target piccolo.socket piccolo.service", "active\nactive\nactive")
+	m.want("systemctl is-enabled piccolo.target piccolo.socket piccolo.service", "enabled\nenabled\nenabled")
+	m.want("systemctl show -P Type -P WatchdogUSec -P NRestarts -P User piccolo.service", "notify\n1min\n0\npiccolo")
+	m.want("stat -c '%U %a' /var/lib/piccolo "+database+" /etc/piccolo/secrets", "piccolo 750\npiccolo 640\nroot 700")
+	m.want("sqlite3 -readonly "+database+" \"select value from numbers where key = 'first'\"", "1099511627818")
+	m.eventually("status", func() error {
+		status, err := m.output("systemctl show -P StatusText piccolo.service")
+		if err == nil && !strings.Contains(status, "increments/s committed, backlog ") {
+			err = fmt.Errorf("%q", status)
+		}
+		return err
+	})
+	m.run("systemctl reload piccolo.service; man -w piccolo; test -s /usr/share/bash-completion/completions/piccolo")
+	if version := m.run("piccolo version"); !strings.HasPrefix(version, "piccolo "+release(deb)) {
+		t.Errorf("piccolo version says %q of %s", version, deb)
+	}
+
+	// A secret is root's file, and the service gets it from systemd.
+	m.run(`cp /etc/piccolo/piccolo.yaml before.yaml
+		echo 'increment,read s3cr3t' >/etc/piccolo/secrets/tokens
+		sed -i 's/^#tokens:/tokens:/' /etc/piccolo/piccolo.yaml
+		systemctl restart piccolo.service`)
+	m.want(`for token in wrong s3cr3t; do
+			curl --silent --output /dev/null --write-out '%{http_code} ' -H "Authorization: Bearer $token" 'localhost:3333/increment?key=secret&value=1' -X POST
+		done`, "401 200")
+	m.run("cp before.yaml /etc/piccolo/piccolo.yaml; systemctl restart piccolo.service")
+
+	// A restart refuses nobody, and neither does an upgrade.
+	l := startLoad(t, m.api, "restart", 6)
+	for range 2 {
+		m.run("systemctl restart piccolo.service")
+		l.reach(20)
+	}
+	next := nextVersion(t, deb)
+	m.copy(next)
+	m.run("echo '# mine' >>/etc/piccolo/piccolo.yaml; dpkg --install --force-confold " + filepath.Base(next))
+	l.reach(20)
+	l.end()
+	if n := l.unknown.Load(); n > 0 {
+		t.Errorf("%d requests without a reply while the service restarted", n)
+	}
+	m.exactly(l)
+	m.want("tail -n 1 /etc/piccolo/piccolo.yaml", "# mine")
+	m.want("dpkg-query -W -f '${Version}' piccolo", packageVersion(t, next))
+	m.want("systemctl is-active piccolo.socket piccolo.service", "active\nactive")
+
+	// A power cut loses nothing that was acknowledged.
+	l = startLoad(t, m.api, "power", 6)
+	l.reach(50)
+	m.cutPower()
+	l.end()
+	m.boot()
+	m.ready()
+	m.exactly(l)
+	if got, want := m.number("first"), int64(1099511627818); got != want {
+		t.Errorf("after the power cut: %d, want %d", got, want)
+	}
+	m.counts("again")
+
+	// What is removed leaves data and settings, and goes on where it was.
+	m.run("dpkg --remove piccolo")
+	m.want("ls /usr/bin/piccolo /usr/lib/systemd/system/piccolo* 2>/dev/null || true", "")
+	m.want("tail -n 1 /etc/piccolo/piccolo.yaml", "# mine")
+	m.run("test -s " + database)
+	m.run("dpkg --install --force-confold " + filepath.Base(next))
+	m.ready()
+	m.counts("third")
+	if got, want := m.number("first"), int64(1099511627818); got != want {
+		t.Errorf("after it was installed again: %d, want %d", got, want)
+	}
+
+	// What an operator disabled stays so.
+	m.run("systemctl disable --now piccolo.socket piccolo.service; dpkg --install --force-confold " + filepath.Base(next))
+	m.want("systemctl is-enabled piccolo.service || true", "disabled")
+	m.want("systemctl is-active piccolo.service || true", "inactive")
+
+	// Only a purge deletes, and not the backups.
+	m.run("touch /var/backups/piccolo/numbers.db; dpkg --purge piccolo")
+	m.want("ls -d /var/lib/piccolo /etc/piccolo 2>/dev/null || true", "")
+	m.run("test -e /var/backups/piccolo/numbers.db")
+	m.want("systemctl --failed --no-legend 'piccolo*'", "")
+}
+
+// The production shape, on one machine: NATS, a writer and an ingress, each as
+// its provisioning makes it.
+func TestProduction(t *testing.T) {
+	image, deb, nats := settings(t)
+	m := newMachine(t, image)
+	m.boot()
+	m.copy(deb, nats, "../vagrant/provision.sh")
+	const url = " nats://127.0.0.1:4222"
+	m.run("bash provision.sh nats " + filepath.Base(nats))
+	m.run("bash provision.sh writer " + filepath.Base(deb) + url)
+	m.run("bash provision.sh ingress " + filepath.Base(deb) + url)
+	m.ready()
+	m.want("systemctl is-active piccolo-ingress@3333.service piccolo-ingress@3333.socket piccolo-writer.service", "active\nactive\nactive")
+	m.want("systemctl is-active piccolo.service || true", "inactive")
+	m.counts("first")
+
+	l := startLoad(t, m.api, "restart", 6)
+	for _, unit := range []string{"piccolo-ingress@3333", "piccolo-writer", "piccolo-ingress@3333"} {
+		m.run("systemctl restart " + unit + ".service")
+		l.reach(20)
+	}
+	l.end()
+	if n := l.unknown.Load(); n > 0 {
+		t.Errorf("%d requests without a reply while the services restarted", n)
+	}
+	m.exactly(l)
+	m.run("systemctl stop piccolo.target")
+	m.want("systemctl is-active piccolo-ingress@3333.service piccolo-ingress@3333.socket piccolo-writer.service || true", "inactive\ninactive\ninactive")
+}
+
+// packageVersion is what a package says of itself.
+func packageVersion(t *testing.T, deb string) string {
+	t.Helper()
+	out, err := exec.Command("dpkg-deb", "--field", deb, "Version").CombinedOutput()
+	if err != nil {
+		t.Fatalf("dpkg-deb: %v: %s", err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// release is the version that the binary of a package has, as far as its file's
+// name tells.
+func release(deb string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(deb), "piccolo_"), "~")
+	return name
+}
+
+// nextVersion makes the same package anew, under a later version.
+func nextVersion(t *testing.T, deb string) string {
+	t.Helper()
+	dir := t.TempDir()
+	next := filepath.Join(dir, "next.deb")
+	script := `dpkg-deb --raw-extract "$1" "$2/root"
+		sed -i 's/^Version: .*/&.1/' "$2/root/DEBIAN/control"
+		dpkg-deb -Zgzip -z1 --root-owner-group --build "$2/root" "$3"`
+	if out, err := exec.Command("sh", "-ec", script, "sh", deb, dir, next).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return next
+}

@@ -97,6 +97,10 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 		nats.Name(name),
 		nats.MaxReconnects(-1), // the default gives up for good after two minutes
 		nats.ReconnectWait(250 * time.Millisecond),
+		// A server behind a wire that was cut says nothing; by default that
+		// would be noticed after six minutes.
+		nats.PingInterval(2 * time.Second),
+		nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("connection to NATS lost, trying again", "error", err)

@@ -39,11 +39,15 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 		MaxDeliver:    -1, // a batch is never given up
 		Metadata:      b.owner.metadata(),
 	}
-	have, err := b.js.Consumer(ctx, Stream, consumerName(partition))
+	have, err := again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.js.Consumer(ctx, Stream, consumerName(partition))
+	})
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		// Of two that make it at once, one is told that there is one.
-		have, err = b.js.CreateConsumer(ctx, Stream, config)
+		have, err = again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+			return b.js.CreateConsumer(ctx, Stream, config)
+		})
 	case err == nil:
 		if err := b.owner.admits(partition, have.CachedInfo().Config.Metadata); err != nil {
 			return nil, err
@@ -52,7 +56,9 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 			b.log.Error("the partition belonged to another database, this one has it from now on",
 				"partition", partition, "before", before, "now", b.owner.database)
 		}
-		have, err = b.js.UpdateConsumer(ctx, Stream, config)
+		have, err = again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+			return b.js.UpdateConsumer(ctx, Stream, config)
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
@@ -78,7 +84,7 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 	if err != nil {
 		return nil, err
 	}
-	stream, err := b.js.Stream(ctx, Stream)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
@@ -155,11 +161,13 @@ func (a acker) Ack() error {
 func (b *Bus) State(ctx context.Context, partition int) (_ piccolo.StreamState, err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("CONSUMER.INFO"))
 	defer done(&err)
-	stream, err := b.js.Stream(ctx, Stream)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return piccolo.StreamState{}, fmt.Errorf("stream %s: %w", Stream, err)
 	}
-	c, err := stream.Consumer(ctx, consumerName(partition))
+	c, err := again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return stream.Consumer(ctx, consumerName(partition))
+	})
 	if err != nil {
 		return piccolo.StreamState{}, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
@@ -212,7 +220,7 @@ func (b *Bus) Rewind(ctx context.Context, partition int) (err error) {
 func (b *Bus) Next(ctx context.Context, partition int, seq uint64) (_ uint64, err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("STREAM.MSG.GET"), api("DIRECT.GET"))
 	defer done(&err)
-	stream, err := b.js.Stream(ctx, Stream)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("stream %s: %w", Stream, err)
 	}
@@ -230,7 +238,7 @@ func (b *Bus) Next(ctx context.Context, partition int, seq uint64) (_ uint64, er
 func (b *Bus) Trim(ctx context.Context, partition int, upto uint64) (err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("STREAM.PURGE"))
 	defer done(&err)
-	stream, err := b.js.Stream(ctx, Stream)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", Stream, err)
 	}

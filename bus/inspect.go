@@ -50,7 +50,7 @@ func (c *InspectedConsumer) Backlog() uint64 { return c.Pending + uint64(c.AckPe
 func (b *Bus) Inspect(ctx context.Context) (_ *Inspection, err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("CONSUMER.INFO"))
 	defer done(&err)
-	stream, err := b.js.Stream(ctx, Stream)
+	stream, err := b.stream(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("stream %s: there is none: make it with piccolo stream init", Stream)
 	}
@@ -147,7 +147,7 @@ func departs(c *jetstream.StreamConfig) []string {
 // Stored returns when the message at or after a StreamSeq of a partition was
 // stored, the zero time where the stream holds none.
 func (b *Bus) Stored(ctx context.Context, partition int, seq uint64) (time.Time, error) {
-	stream, err := b.js.Stream(ctx, Stream)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("stream %s: %w", Stream, err)
 	}

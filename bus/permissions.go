@@ -32,8 +32,8 @@ func (r Role) Permissions() Permissions {
 	switch r {
 	case RoleIngress:
 		return Permissions{
-			Publish:   []string{subjectDeltas + "*", subjectQuery + "*", api("STREAM.INFO")},
-			Subscribe: append(inbox, subjectApplied+"*"),
+			Publish:   []string{subjectDeltas + "*", subjectQuery + "*", subjectReport + "*", api("STREAM.INFO")},
+			Subscribe: append(inbox, subjectApplied+"*", subjectReport+"*"),
 		}
 	case RoleWriter:
 		p := Permissions{
@@ -41,9 +41,9 @@ func (r Role) Permissions() Permissions {
 				api("STREAM.INFO"), api("STREAM.MSG.GET"), api("STREAM.PURGE"), api("DIRECT.GET"),
 				// Newer servers put domain and account into the subject of an ack.
 				"$JS.ACK." + Stream + ".>", "$JS.ACK.*.*." + Stream + ".>",
-				subjectApplied + "*",
+				subjectApplied + "*", subjectReport + "*",
 			},
-			Subscribe: append(inbox, subjectQuery+"*", "$SRV.>"),
+			Subscribe: append(inbox, subjectQuery+"*", subjectReport+"*", "$SRV.>"),
 		}
 		for _, request := range []string{"INFO", "RESET", "DELETE", "MSG.NEXT"} {
 			p.Publish = append(p.Publish, api("CONSUMER."+request)+".*")
@@ -60,7 +60,7 @@ func (r Role) Permissions() Permissions {
 				api("STREAM.*"), api("STREAM.*.*"), api("CONSUMER.*"), api("CONSUMER.*") + ".>", api("CONSUMER.*.*") + ".>",
 				api("DIRECT.GET"), "$SRV.>", subjectQuery + "*",
 			},
-			Subscribe: append(inbox, RoleObserver.inbox()+".>"),
+			Subscribe: append(inbox, RoleObserver.inbox()+".>", subjectReport+"*"),
 		}
 	case RoleObserver:
 		return Permissions{
@@ -70,7 +70,7 @@ func (r Role) Permissions() Permissions {
 				api("CONSUMER.INFO") + ".*", api("CONSUMER.NAMES"), api("CONSUMER.LIST"),
 				"$SRV.>", subjectQuery + "*",
 			},
-			Subscribe: inbox,
+			Subscribe: append(inbox, subjectReport+"*"),
 		}
 	}
 	panic(fmt.Sprintf("no role %q", string(r)))

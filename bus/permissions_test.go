@@ -146,6 +146,21 @@ func TestEachRoleHasWhatItNeeds(t *testing.T) {
 	case <-soon(t).Done():
 		t.Error("no notice came")
 	}
+	reports := make(chan piccolo.Report, 1)
+	if _, err := ingress.Reports(func(r piccolo.Report) { reports <- r }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ingress.Partitions(soon(t)); err != nil { // and the server has the subscription
+		t.Fatal(err)
+	}
+	if err := writer.Report(&piccolo.Report{ID: "w"}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-reports:
+	case <-soon(t).Done():
+		t.Error("no report came")
+	}
 	if i, err := g.as(t, bus.RoleObserver).Inspect(soon(t)); err != nil || len(i.Consumers) != 3 {
 		t.Errorf("%+v, %v", i, err)
 	}

@@ -60,7 +60,7 @@ func (b *Bus) Provision(ctx context.Context, o StreamOptions) (err error) {
 func (b *Bus) Partitions(ctx context.Context) (_ int, err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"))
 	defer done(&err)
-	stream, err := b.js.Stream(ctx, Stream)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("stream %s: %w", Stream, err)
 	}

@@ -31,7 +31,7 @@ const headerRoom = 512
 func (b *Bus) MaxMessage(ctx context.Context) (_ int, err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"))
 	defer done(&err)
-	stream, err := b.js.Stream(ctx, Stream)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("stream %s: %w", Stream, err)
 	}

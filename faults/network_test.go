@@ -1,0 +1,202 @@
+package faults_test
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// link is a wire to a NATS server that a test can break: a proxy for TCP
+// connections.
+type link struct {
+	t        testing.TB
+	listener net.Listener
+	server   string
+
+	mu    sync.Mutex
+	moved *sync.Cond // when what a wire does has changed
+	up    wire       // to the server
+	down  wire       // from it
+	conns map[net.Conn]bool
+}
+
+// wire is one direction of a link.
+type wire struct {
+	held bool // nothing passes, and nothing is lost
+	slow bool
+}
+
+// What a slow wire does: a modem's speed.
+const (
+	slowLatency = 40 * time.Millisecond
+	slowChunk   = 1 << 10
+)
+
+func newLink(t testing.TB, server string) *link {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &link{t: t, listener: listener, server: server, conns: make(map[net.Conn]bool)}
+	l.moved = sync.NewCond(&l.mu)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { l.carry(client) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		l.heal()
+		l.reset()
+		all.Wait()
+	})
+	return l
+}
+
+func (l *link) addr() string { return l.listener.Addr().String() }
+
+// carry passes on what comes on a connection until either side ends it.
+func (l *link) carry(client net.Conn) {
+	server, err := net.Dial("tcp", l.server)
+	if err != nil {
+		l.end(client)
+		return
+	}
+	l.mu.Lock()
+	l.conns[client], l.conns[server] = true, true
+	l.mu.Unlock()
+	var both sync.WaitGroup
+	both.Go(func() { l.copy(server, client, &l.up); l.end(server, client) })
+	both.Go(func() { l.copy(client, server, &l.down); l.end(server, client) })
+	both.Wait()
+}
+
+func (l *link) copy(to io.Writer, from io.Reader, w *wire) {
+	buf := make([]byte, 32<<10)
+	for {
+		l.mu.Lock()
+		size := len(buf)
+		if w.slow {
+			size = slowChunk
+		}
+		l.mu.Unlock()
+		n, err := from.Read(buf[:size])
+		if err != nil {
+			return
+		}
+		l.mu.Lock()
+		for w.held {
+			l.moved.Wait()
+		}
+		slow := w.slow
+		l.mu.Unlock()
+		if slow {
+			time.Sleep(slowLatency)
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// end closes connections the hard way: what is on its way is lost.
+func (l *link) end(conns ...net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range conns {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+		delete(l.conns, c)
+	}
+}
+
+// set changes what the wires do.
+func (l *link) set(up, down wire) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.up, l.down = up, down
+	l.moved.Broadcast()
+}
+
+func (l *link) heal() { l.set(wire{}, wire{}) }
+
+// reset breaks all connections; new ones can be made.
+func (l *link) reset() {
+	l.mu.Lock()
+	var conns []net.Conn
+	for c := range l.conns {
+		conns = append(conns, c)
+	}
+	l.mu.Unlock()
+	l.end(conns...)
+}
+
+// networkFaults are what happens to a link, and for how long.
+var networkFaults = []struct {
+	name  string
+	lasts time.Duration
+	do    func(*link)
+}{
+	{"connection reset", 0, (*link).reset},
+	{"replies lost, then reset", time.Second, func(l *link) { l.set(wire{}, wire{held: true}) }},
+	{"replies late", 3 * time.Second, func(l *link) { l.set(wire{}, wire{held: true}) }},
+	{"black hole", 3 * time.Second, func(l *link) { l.set(wire{held: true}, wire{held: true}) }},
+	{"slow", 3 * time.Second, func(l *link) { l.set(wire{slow: true}, wire{slow: true}) }},
+}
+
+// The network between ingress or writer and the NATS server breaks, in every
+// way that it can, under load: PubAcks are lost or late, and the same batches
+// published again; acks are lost, and the same batches delivered again. Every
+// increment that was acknowledged counts, once.
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	for _, broken := range []role{ingressOnly, writerOnly} {
+		t.Run(string(broken), func(t *testing.T) {
+			t.Parallel()
+			p := newParts(t, 2, "--ack-timeout=300ms")
+			l := newLink(t, p.nats.nats)
+			if broken == ingressOnly {
+				p.ingress.server = l.addr()
+			} else {
+				p.writer.server = l.addr()
+			}
+			p.writer.start()
+			p.ingress.start()
+			b := newBook()
+			key := manyKeys(500)
+			clients := p.ingress.loadKeys(b, 6, key, "stored", "applied", "memory")
+			clients.await(p.ingress, counted, 50)
+			for _, fault := range networkFaults {
+				var away recoveries
+				for range max(1, kills(t)/5) {
+					anyMoment()
+					fault.do(l)
+					time.Sleep(fault.lasts)
+					if fault.name == "replies lost, then reset" {
+						l.reset()
+					}
+					healed := time.Now()
+					l.heal()
+					away.wait(p.ingress, clients.client, key, healed)
+				}
+				away.report(t, fault.name)
+			}
+			clients.await(p.ingress, counted, 50)
+			clients.stop()
+			p.quiet()
+			b.settled()
+			p.finish(b)
+			if sure, _, _ := b.totals(); p.writer.contents().increments != sure {
+				t.Errorf("%d increments were counted, and %d acknowledged", p.writer.contents().increments, sure)
+			}
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -46,6 +47,8 @@ type Bus struct {
 	js    jetstream.JetStream
 	log   *slog.Logger
 	owner owner
+
+	damaged atomic.Uint64 // bytes of the stream, see lookForDamage
 
 	*refusals
 }
@@ -108,6 +111,7 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("connected to NATS again", "url", nc.ConnectedUrlRedacted())
+			refused.reconnected(nc.Stats().Reconnects)
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			if r := refused.noted(err); r != nil {
@@ -129,7 +133,7 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 		nc.Close()
 		return nil, err
 	}
-	refused.inbox = nc.Opts.InboxPrefix
+	refused.nc, refused.inbox = nc, nc.Opts.InboxPrefix
 	if refused.inbox == "" {
 		refused.inbox = nats.InboxPrefix
 	}

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -89,6 +90,9 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	created := stream.CachedInfo().Created
+	if err := b.lookForDamage(ctx); err != nil {
+		return nil, err
+	}
 	if n := c.CachedInfo().NumAckPending; n > 0 {
 		// Whoever fetched these is gone, since one writer at a time serves a
 		// partition. Left alone they would come again only after ackWait.
@@ -146,7 +150,7 @@ type acker struct {
 	reconnects uint64 // when it came
 }
 
-var errReconnected = errors.New("the connection was lost, what came on it and was not acked comes again")
+var errReconnected = errors.New("the connection to NATS was lost: what was asked on it is asked again, and what came on it and was not acked comes again")
 
 // Ack acks the message, unless the connection was lost since it came: if the
 // server lost messages when it started again, the number is another's now.
@@ -181,10 +185,34 @@ func (b *Bus) State(ctx context.Context, partition int) (_ piccolo.StreamState, 
 		LastSeq:    s.State.LastSeq,
 		Messages:   s.State.Msgs,
 		Bytes:      s.State.Bytes,
+		Damaged:    b.damaged.Load(),
 		AckFloor:   ci.AckFloor.Stream,
 		Pending:    ci.NumPending,
 		AckPending: ci.NumAckPending,
 	}, nil
+}
+
+// lookForDamage asks the server how much of the stream it could not read. It
+// finds that out when it starts, and says so where it is asked for all that is
+// missing from the stream, which is too much to ask for every second, and which
+// the client knows nothing of.
+func (b *Bus) lookForDamage(ctx context.Context) error {
+	reply, err := b.nc.RequestWithContext(ctx, api("STREAM.INFO"), []byte(`{"deleted_details":true}`))
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	var info struct {
+		State struct {
+			Lost struct {
+				Bytes uint64 `json:"bytes"`
+			} `json:"lost"`
+		} `json:"state"`
+	}
+	if err := json.Unmarshal(reply.Data, &info); err != nil {
+		return fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	b.damaged.Store(info.State.Lost.Bytes)
+	return nil
 }
 
 // codeConsumerCreate is JetStream's answer when it cannot make the files of a

@@ -45,8 +45,10 @@ func parseRefusal(err error) *RefusedError {
 	return &RefusedError{verb, m[2]}
 }
 
-// refusals hands what the server refuses to the call that waits for it.
+// refusals hands what the server refuses to the call that waits for it, and
+// tells all of them that the connection was lost.
 type refusals struct {
+	nc    *nats.Conn
 	inbox string // prefix of the subjects that answers come on
 
 	mu      sync.Mutex
@@ -57,8 +59,9 @@ type refusals struct {
 
 // asking is a call that uses subjects, and may be refused.
 type asking struct {
-	subjects []string // and those below them
-	cancel   context.CancelCauseFunc
+	subjects   []string // and those below them
+	connection uint64   // that it began on: how often that had been made again
+	cancel     context.CancelCauseFunc
 }
 
 func (a *asking) uses(subject string) bool {
@@ -105,7 +108,7 @@ func (r *refusals) check() error {
 // ends it, and turns the call's error into the refusal, where that is why.
 func (r *refusals) asks(ctx context.Context, subjects ...string) (_ context.Context, done func(*error)) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	a := &asking{subjects: append(subjects, r.inbox), cancel: cancel}
+	a := &asking{subjects: append(subjects, r.inbox), connection: r.nc.Stats().Reconnects, cancel: cancel}
 	r.mu.Lock()
 	if r.waiting == nil {
 		r.waiting = make(map[*asking]struct{})
@@ -116,11 +119,25 @@ func (r *refusals) asks(ctx context.Context, subjects ...string) (_ context.Cont
 		r.mu.Lock()
 		delete(r.waiting, a)
 		r.mu.Unlock()
+		cause := context.Cause(ctx)
 		var refused *RefusedError
-		if *err != nil && errors.As(context.Cause(ctx), &refused) {
-			*err = refused
+		if *err != nil && (errors.As(cause, &refused) || errors.Is(cause, errReconnected)) {
+			*err = cause
 		}
 		cancel(nil)
+	}
+}
+
+// reconnected ends the calls that began on another connection than the nth:
+// what they asked, or the answer, went with it, and they would only wait for
+// their deadline.
+func (r *refusals) reconnected(nth uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for a := range r.waiting {
+		if a.connection != nth {
+			a.cancel(errReconnected)
+		}
 	}
 }
 

@@ -114,8 +114,6 @@ func (p *parts) quiet() {
 		published, err2 := p.ingress.scrape("piccolo_published_increments_total")
 		return err1 == nil && err2 == nil && published >= accepted && len(p.ingress.spooled()) == 0
 	})
-	p.writer.until("the backlog is 0", func() bool {
-		backlog, err := p.writer.scrape("piccolo_backlog_messages")
-		return err == nil && backlog == 0
-	})
+	_, js := p.nats.connect()
+	p.writer.until("the backlog is 0", func() bool { return p.nats.holds(js) == 0 })
 }

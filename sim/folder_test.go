@@ -214,6 +214,11 @@ func (f *folder) Lost(batches uint64) {
 	f.observe("lost", func() { f.lost += batches })
 }
 
+// Damaged is told of bytes that the server could not read.
+func (f *folder) Damaged(bytes uint64) {
+	f.observe("damaged", func() { f.w.fail("%s reports %d damaged bytes, and there are none", f.name, bytes) })
+}
+
 func (f *folder) observe(what string, do func()) {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()

@@ -87,6 +87,7 @@ func TestMetricsOfCommits(t *testing.T) {
 	m.Committed(c)
 	m.Committed(piccolo.Commit{Batches: 1, Increments: 1, Rows: 1, Took: time.Millisecond})
 	m.Lost(4)
+	m.Damaged(300)
 	m.Rewound()
 	compare(t, samples(t, m), map[string]float64{
 		"piccolo_folded_batches_total":                 10 - 3 - 2 + 1,
@@ -102,6 +103,7 @@ func TestMetricsOfCommits(t *testing.T) {
 		"piccolo_freshness_seconds_count":              3,
 		`piccolo_freshness_seconds_bucket{le="0.005"}`: 2,
 		"piccolo_lost_batches_total":                   4,
+		"piccolo_stream_damaged_bytes_total":           300,
 		"piccolo_stream_rewinds_total":                 1,
 	})
 }

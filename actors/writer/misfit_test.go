@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -376,6 +377,23 @@ func TestReadingAgainDoesNotHelp(t *testing.T) {
 		r.counted(t, 3, r.stream.rewinds)
 		if n := r.stream.rewinds; n < 2 || n > 11 {
 			t.Errorf("rewound %d times in 10 s", n)
+		}
+	})
+}
+
+// What the server says that it could not read is reported, once, however often
+// it says so, and again when there is more.
+func TestDamageIsReportedOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.stream.damaged = 300
+		r.start()
+		r.pass(3 * time.Second)
+		r.stream.mu.Lock()
+		r.stream.damaged = 500
+		r.stream.mu.Unlock()
+		r.pass(3 * time.Second)
+		if got, want := r.seen.damaged, []uint64{300, 200}; !slices.Equal(got, want) {
+			t.Errorf("damage of %v bytes is reported, want %v", got, want)
 		}
 	})
 }

@@ -46,6 +46,7 @@ func (w *Writer) attach(p *partition) error {
 	if err != nil {
 		return err
 	}
+	w.inspect(state)
 	reason, err := w.misfit(ctx, p, state)
 	switch {
 	case err != nil:
@@ -55,6 +56,17 @@ func (w *Writer) attach(p *partition) error {
 	}
 	p.saw(state)
 	return nil
+}
+
+// inspect reports what the server lost of the stream by itself, once. It says so
+// for as long as it runs, and starts again from 0.
+func (w *Writer) inspect(s piccolo.StreamState) {
+	if s.Damaged > w.damaged {
+		w.Log.Error("the NATS server could not read a part of the stream and cut it off: batches that were stored and not folded yet may be lost; is the disk in order?",
+			"bytes", s.Damaged-w.damaged, "streamEnds", s.LastSeq)
+		w.Observer.Damaged(s.Damaged - w.damaged)
+	}
+	w.damaged = s.Damaged
 }
 
 func (w *Writer) subscribe(ctx context.Context, p *partition) error {
@@ -226,6 +238,7 @@ func (w *Writer) tendOne(p *partition) error {
 		w.unsubscribe(p) // and see next time whether it can be had again
 		return nil
 	}
+	w.inspect(state)
 	reason, err := w.misfit(ctx, p, state)
 	switch {
 	case err != nil:

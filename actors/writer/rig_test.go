@@ -148,6 +148,7 @@ type observer struct {
 	commits []piccolo.Commit
 	rewound int
 	lost    []uint64
+	damaged []uint64
 }
 
 func (o *observer) Committed(c piccolo.Commit) {
@@ -166,6 +167,12 @@ func (o *observer) Lost(batches uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.lost = append(o.lost, batches)
+}
+
+func (o *observer) Damaged(bytes uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.damaged = append(o.damaged, bytes)
 }
 
 // sum adds up all commits.

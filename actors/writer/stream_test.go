@@ -29,6 +29,7 @@ type stream struct {
 
 	order    func(streamSeqs []uint64) // in which a subscription delivers what waits; nil for ascending
 	loseAcks bool
+	damaged  uint64           // bytes that the server says it could not read
 	refusing map[string]error // by method
 
 	notices    []piccolo.Applied
@@ -344,7 +345,7 @@ func (s *stream) state(partition int) piccolo.StreamState {
 	c := s.consumer(partition)
 	state := piccolo.StreamState{
 		Created: s.created, FirstSeq: s.last + 1, LastSeq: s.last,
-		Messages: uint64(len(s.held)), AckPending: len(c.pending),
+		Messages: uint64(len(s.held)), AckPending: len(c.pending), Damaged: s.damaged,
 	}
 	if len(s.held) > 0 {
 		state.FirstSeq = s.held[0].streamSeq

@@ -66,6 +66,8 @@ type Observer interface {
 	// Lost is told of batches that are neither in the ledger nor in the
 	// stream.
 	Lost(batches uint64)
+	// Damaged is told how many bytes of the stream the server could not read.
+	Damaged(bytes uint64)
 }
 
 // Config is what a writer needs. Every field is needed, but for Provision.
@@ -102,6 +104,7 @@ type Writer struct {
 	partition map[int]*partition
 	owned     []*partition // in the order of Partitions, so that a run can be repeated
 	gear      gear
+	damaged   uint64       // bytes, of the stream, that have been reported
 	unfolded  []*delivered // fetched, not yet committed
 
 	subscribed atomic.Int32  // to how many partitions

@@ -1,0 +1,126 @@
+// Package client counts and reads over the HTTP interface of Piccolo.
+//
+//	c, err := client.New("http://127.0.0.1:3333")
+//	…
+//	_, err = c.Increment(ctx, "signups", 1)
+//	n, err := c.Get(ctx, "signups")
+//
+// A call that returns without an error did what it says, once: where a reply
+// was lost, it is asked for again under the same idempotency key. Who counts
+// very often gathers increments with a Batcher, and shares the wait.
+//
+// It is net/http and nothing else.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client talks to one server, or to several behind one address. It is safe for
+// concurrent use.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+	retry time.Duration
+}
+
+// Option changes how a Client works.
+type Option func(*Client)
+
+// WithToken sends a bearer token with every request.
+func WithToken(token string) Option { return func(c *Client) { c.token = token } }
+
+// WithHTTPClient has requests sent by h. It should set no Timeout, which would
+// end a Watch, too: contexts bound the calls.
+func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
+
+// WithRetry says for how long a call is tried again that may succeed later. 0 is
+// not at all. The default is 30 s.
+func WithRetry(d time.Duration) Option { return func(c *Client) { c.retry = d } }
+
+// New makes a client of the server at a URL like http://127.0.0.1:3333. It
+// sends nothing yet.
+func New(server string, options ...Option) (*Client, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("server %q is no URL like http://127.0.0.1:3333", server)
+	}
+	c := &Client{base: strings.TrimSuffix(server, "/"), http: &http.Client{Transport: transport()}, retry: 30 * time.Second}
+	for _, option := range options {
+		option(c)
+	}
+	return c, nil
+}
+
+// transport keeps as many connections open to its one server as are in use.
+func transport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 256
+	return t
+}
+
+// call is a request that may be sent more than once.
+type call struct {
+	method, path string // the path with its query
+	contentType  string
+	body         []byte
+	header       http.Header
+	again        bool // sending it twice does what sending it once does
+}
+
+// do sends a request until it succeeds or cannot, and decodes the reply into
+// out. A reply that breaks off is no reply.
+func (c *Client) do(ctx context.Context, r *call, out any) error {
+	var body []byte
+	err := c.retrying(ctx, r.again, func() error {
+		res, err := c.send(ctx, r)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		body, err = io.ReadAll(res.Body)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("the reply to %s %s cannot be read: %w", r.method, r.path, err)
+	}
+	return nil
+}
+
+// send sends a request once. A reply that is not 2xx is a *Problem.
+func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
+	if r.contentType != "" {
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode/100 != 2 {
+		defer res.Body.Close()
+		return nil, readProblem(res)
+	}
+	return res, nil
+}

@@ -1,0 +1,75 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	firstWait = 50 * time.Millisecond
+	longWait  = 5 * time.Second
+)
+
+// retrying tries until it succeeds, or can never, or the client's time for that
+// is over. again is whether a try may have been done without harm to the next.
+func (c *Client) retrying(ctx context.Context, again bool, try func() error) error {
+	start := time.Now()
+	for wait := firstWait; ; wait = min(2*wait, longWait) {
+		err := try()
+		if err == nil || ctx.Err() != nil || !mayRetry(err, again) {
+			return err
+		}
+		// Clients that failed together shall not come back together.
+		pause := wait/2 + mathrand.N(wait/2+1)
+		if p := (*Problem)(nil); errors.As(err, &p) {
+			pause = max(pause, p.RetryAfter)
+		}
+		if elapsed := time.Since(start); elapsed+pause > c.retry {
+			if c.retry == 0 {
+				return err
+			}
+			return fmt.Errorf("given up after %s: %w", elapsed.Round(time.Millisecond), err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// mayRetry says whether a request that failed may be sent again and succeed.
+// again is whether it may have been done without harm.
+func mayRetry(err error, again bool) bool {
+	var p *Problem
+	if !errors.As(err, &p) {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return true // it never left
+		}
+		return again
+	}
+	switch p.Status {
+	case http.StatusServiceUnavailable:
+		return p.own || again // the service counts nothing then; a proxy may not know
+	case http.StatusTooManyRequests:
+		return true
+	case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return again
+	}
+	return false
+}
+
+// newKey makes an idempotency key that nobody else has.
+func newKey() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return hex.EncodeToString(b[:])
+}

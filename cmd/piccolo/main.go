@@ -29,14 +29,21 @@ type cli struct {
 	AllInOne allInOneCmd `cmd:"" help:"Run everything in this process: HTTP, NATS, SQLite."`
 	Ingress  ingressCmd  `cmd:"" help:"Run the HTTP door alone, against a NATS server."`
 	Writer   writerCmd   `cmd:"" help:"Run the writer alone, against a NATS server."`
-	Stream   streamCmd   `cmd:"" help:"Look after the stream."`
-	Auth     authCmd     `cmd:"" help:"Print NATS users for ingress, writer, admin and observer, with what each needs and no more."`
-	Backlog  backlogCmd  `cmd:"" help:"Say how far the writers are behind the stream."`
-	Decode   decodeCmd   `cmd:"" help:"Read a message of the stream: nats stream view PICCOLO --translate \"piccolo decode\"."`
-	DB       dbCmd       `cmd:"" name:"db" help:"Look after the database."`
-	Verify   verifyCmd   `cmd:"" help:"Check that every increment that was accepted is there, once."`
-	Settings configCmd   `cmd:"" name:"config" help:"Look at the settings."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+
+	Incr  incrCmd  `cmd:"" help:"Add to a key, or to many."`
+	Get   getCmd   `cmd:"" help:"Read keys."`
+	Ls    lsCmd    `cmd:"" help:"List keys with their values."`
+	Set   setCmd   `cmd:"" help:"Make a value the total of a key."`
+	Clear clearCmd `cmd:"" help:"Remove keys."`
+
+	Stream   streamCmd  `cmd:"" help:"Look after the stream."`
+	Auth     authCmd    `cmd:"" help:"Print NATS users for ingress, writer, admin and observer, with what each needs and no more."`
+	Backlog  backlogCmd `cmd:"" help:"Say how far the writers are behind the stream."`
+	Decode   decodeCmd  `cmd:"" help:"Read a message of the stream: nats stream view PICCOLO --translate \"piccolo decode\"."`
+	DB       dbCmd      `cmd:"" name:"db" help:"Look after the database."`
+	Verify   verifyCmd  `cmd:"" help:"Check that every increment that was accepted is there, once."`
+	Settings configCmd  `cmd:"" name:"config" help:"Look at the settings."`
+	Version  versionCmd `cmd:"" help:"Print the version."`
 
 	Completion completionCmd `cmd:"" help:"Print what has a shell complete this command line."`
 	Man        manCmd        `cmd:"" hidden:"" help:"Print the man page."`
@@ -64,7 +71,7 @@ func command(args []string, stdout, stderr io.Writer) (code int) {
 	if err != nil {
 		panic(err) // the grammar is wrong
 	}
-	ctx, err := parser.Parse(args)
+	ctx, err := parser.Parse(negatives(args))
 	if exited >= 0 {
 		return exited // --help
 	}

@@ -16,6 +16,13 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
+// printLine writes an object as one line of JSON.
+func printLine(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
 // grouped writes a number as people read it: 1,234,567.
 func grouped[T int | int64 | uint64](n T) string {
 	s := fmt.Sprint(n)

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/piccolo-counter/piccolo/client"
+)
+
+const (
+	// chunkLines is how many lines are counted at once. A chunk is named by
+	// where it stands: with another size, an input that is resumed would be
+	// cut, and counted, anew.
+	chunkLines = 10_000
+	maxLine    = 1 << 20
+)
+
+// stream counts the lines of in, chunk by chunk, each under a name made of the
+// resume id and where it stands.
+func (c *incrCmd) stream(ctx context.Context, api *client.Client, in *os.File, log *slog.Logger, out output) error {
+	id := c.ResumeID
+	if id == "" {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // it never fails
+		id = hex.EncodeToString(b[:])
+	}
+	p := newProgress(in, out.stderr)
+	defer p.end()
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	total := 0
+	for chunk := 0; ; chunk++ {
+		increments, read, err := readChunk(lines, total)
+		p.read += read
+		if err == nil && len(increments) > 0 {
+			_, err = api.IncrementAll(ctx, increments,
+				client.WithAck(client.Ack(c.Ack)), client.WithIdempotencyKey(fmt.Sprintf("%s.chunk-%d", id, chunk)))
+		}
+		if err != nil {
+			p.end()
+			return fmt.Errorf("stopped after %s lines were counted: %w: to go on, give the same input with --resume-id %s", grouped(total), c.explain(err), id)
+		}
+		total += len(increments)
+		p.show(total)
+		if len(increments) < chunkLines {
+			break
+		}
+	}
+	p.end()
+	if c.JSON {
+		return printLine(out.stdout, struct {
+			Counted  int    `json:"counted"`
+			ResumeID string `json:"resume_id"`
+		}{total, id})
+	}
+	log.Debug("counted", "lines", total, "resumeID", id)
+	_, err := fmt.Fprintf(out.stderr, "%s increments counted\n", grouped(total))
+	return err
+}
+
+// readChunk reads the next chunk, and how many bytes that took. Blank lines do
+// not count. before is how many increments came before it.
+func readChunk(lines *bufio.Scanner, before int) (increments []client.Increment, read int64, err error) {
+	for len(increments) < chunkLines && lines.Scan() {
+		line := lines.Bytes()
+		read += int64(len(line)) + 1
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		i, err := parseLine(line)
+		if err != nil {
+			return nil, read, fmt.Errorf("increment %d: %w", before+len(increments)+1, err)
+		}
+		increments = append(increments, i)
+	}
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return nil, read, fmt.Errorf("increment %d: the line is longer than %s", before+len(increments)+1, bytesText(int64(maxLine)))
+	} else if err != nil {
+		return nil, read, err
+	}
+	return increments, read, nil
+}
+
+// parseLine reads {"key":…,"value":…}, or a key and a value behind the last
+// blank or tab, or a key alone, for 1.
+func parseLine(line []byte) (i client.Increment, err error) {
+	if line[0] == '{' {
+		return parseObject(line)
+	}
+	at := bytes.LastIndexAny(line, " \t")
+	if at < 0 {
+		return client.Increment{Key: string(line), Value: 1}, nil
+	}
+	i.Key = string(bytes.TrimRight(line[:at], " \t"))
+	if i.Value, err = strconv.ParseInt(string(line[at+1:]), 10, 64); err != nil {
+		return i, fmt.Errorf("%.60q is no integer of 64 bits: a line is KEY VALUE, or KEY alone for 1, or {\"key\":…,\"value\":…}", line[at+1:])
+	}
+	return i, nil
+}
+
+func parseObject(line []byte) (i client.Increment, err error) {
+	var pair struct {
+		Key   *string `json:"key"`
+		Value *int64  `json:"value"`
+	}
+	if !utf8.Valid(line) { // the decoder would make another key of it
+		return i, fmt.Errorf("%.60q is not valid UTF-8", line)
+	}
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&pair); err != nil {
+		return i, fmt.Errorf("%.60q: %w", line, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return i, fmt.Errorf("%.60q: something follows the object", line)
+	}
+	if pair.Key == nil || pair.Value == nil {
+		return i, fmt.Errorf("%.60q: want key and value", line)
+	}
+	return client.Increment{Key: *pair.Key, Value: *pair.Value}, nil
+}
+
+// progress is a line on a terminal that says how far it is.
+type progress struct {
+	w      io.Writer // nil where nobody would see it
+	size   int64     // of the input, 0 where that is unknown
+	read   int64
+	start  time.Time
+	shown  time.Time
+	onLine bool
+}
+
+func newProgress(in *os.File, w io.Writer) *progress {
+	p := &progress{start: time.Now()}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.w = w
+	}
+	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
+		p.size = info.Size()
+	}
+	return p
+}
+
+// show draws it, a few times a second.
+func (p *progress) show(counted int) {
+	if p.w == nil || time.Since(p.shown) < 200*time.Millisecond {
+		return
+	}
+	p.shown, p.onLine = time.Now(), true
+	rate := grouped(int(float64(counted) / time.Since(p.start).Seconds()))
+	bar := ""
+	if p.size > 0 {
+		const width = 30
+		done := min(float64(p.read)/float64(p.size), 1)
+		full := int(done * width)
+		bar = fmt.Sprintf("[%s%s] %3.0f %%  ", bytes.Repeat([]byte{'='}, full), bytes.Repeat([]byte{' '}, width-full), 100*done)
+	}
+	_, _ = fmt.Fprintf(p.w, "\r\033[K%s%s counted, %s/s", bar, grouped(counted), rate)
+}
+
+// end takes it away.
+func (p *progress) end() {
+	if p.onLine {
+		_, _ = fmt.Fprint(p.w, "\r\033[K")
+		p.onLine = false
+	}
+}

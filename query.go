@@ -8,12 +8,23 @@ type Number struct {
 	Value int64  `json:"value"`
 }
 
-// Query asks a writer for numbers: for those of Keys, or for a Page. They are
-// read once the batches of After have been folded.
+// Query asks a writer for numbers: for those of Keys, for a Page, or for those
+// that have changed. They are read once the batches of After have been folded.
 type Query struct {
-	Keys  []string `json:"keys,omitempty"`
-	Page  *Page    `json:"page,omitempty"`
-	After string   `json:"after,omitempty"` // a receipt
+	Keys    []string `json:"keys,omitempty"`
+	Page    *Page    `json:"page,omitempty"`
+	Changes *Changes `json:"changes,omitempty"`
+	After   string   `json:"after,omitempty"` // a receipt
+}
+
+// Changes asks for the numbers of Keys, or of keys that start with Prefix, that
+// have changed since the cursors of Since. Where there are none the writer waits
+// for some, WaitMS milliseconds long.
+type Changes struct {
+	Keys   []string `json:"keys,omitempty"`
+	Prefix string   `json:"prefix,omitempty"`
+	Since  string   `json:"since,omitempty"`
+	WaitMS int      `json:"wait_ms,omitempty"`
 }
 
 // Page asks for the numbers whose keys start with Prefix: in the order of their
@@ -70,7 +81,11 @@ func (p *Page) Compare(a, b Number) int {
 // among its numbers. Those of a page are in its order; with More set, the
 // writer has others behind them.
 //
-// Partitions are those that a page covers: all that the writer owns.
+// Partitions are those that a page or changes cover: all that the writer owns.
+//
+// Changes are up to Cursor, and Gone are the keys that are no more. With Reset
+// set, it is not known what has changed since then: whoever asks has to read
+// everything, and goes on from Cursor.
 //
 // FreshnessMS is how long ago, in milliseconds, the oldest increment was
 // accepted that the writer knows of and the numbers may lack; 0 where they lack
@@ -80,5 +95,8 @@ type Answer struct {
 	Numbers     []Number `json:"numbers"`
 	More        bool     `json:"more,omitempty"`
 	Partitions  []int    `json:"partitions,omitempty"`
+	Gone        []string `json:"gone,omitempty"`
+	Cursor      string   `json:"cursor,omitempty"`
+	Reset       bool     `json:"reset,omitempty"`
 	FreshnessMS float64  `json:"freshness_ms"`
 }

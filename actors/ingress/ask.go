@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/piccolo-counter/piccolo"
@@ -32,27 +33,24 @@ func (in *Ingress) ask(ctx context.Context, partitions []int, query func(partiti
 	return answers, context.Cause(ctx)
 }
 
-// askWriters asks every writer once, as far as it is known which partitions a
-// writer owns: each says so in its answer. While it is not known, a writer of
-// several partitions is asked for each, and its answers are alike.
-func (in *Ingress) askWriters(ctx context.Context, q piccolo.Query) ([]piccolo.Answer, error) {
-	var (
-		all     []piccolo.Answer
-		writers []int // a partition of each
-		covered = make([]bool, len(in.reducers))
-	)
-	next := make([]int, len(in.reducers))
-	for partition := range next {
-		next[partition] = partition
-	}
-	if known := in.writers.Load(); known != nil {
+// askWriters asks the writers of some keys, or all writers where there are no
+// keys, and returns with each answer the partition that it was asked for. A
+// writer says in its answer which partitions it owns, and is not asked for
+// those again. While that is not known, a writer of several is asked for each,
+// and its answers are alike.
+func (in *Ingress) askWriters(ctx context.Context, keys []string, q piccolo.Query) (all []piccolo.Answer, of []int, err error) {
+	needed := in.partitionsOf(keys)
+	next := needed
+	if known := in.writers.Load(); known != nil && len(keys) == 0 {
 		next = *known
 	}
+	var writers []int // a partition of each
+	covered := make([]bool, len(in.reducers))
 	for len(next) > 0 {
 		answers, err := in.ask(ctx, next, func(int) piccolo.Query { return q })
 		if err != nil {
 			in.writers.Store(nil) // one may have gone, and left its partitions to others
-			return nil, err
+			return nil, nil, err
 		}
 		for i, a := range answers {
 			if !covered[next[i]] {
@@ -65,14 +63,30 @@ func (in *Ingress) askWriters(ctx context.Context, q piccolo.Query) ([]piccolo.A
 				}
 			}
 		}
-		all = append(all, answers...)
+		all, of = append(all, answers...), append(of, next...)
 		next = nil
-		for partition, done := range covered {
-			if !done {
+		for _, partition := range needed {
+			if !covered[partition] {
 				next = append(next, partition)
 			}
 		}
 	}
-	in.writers.Store(&writers)
-	return all, nil
+	if len(keys) == 0 {
+		in.writers.Store(&writers)
+	}
+	return all, of, nil
+}
+
+// partitionsOf are the partitions of some keys, or all where there are none.
+func (in *Ingress) partitionsOf(keys []string) (partitions []int) {
+	for _, key := range keys {
+		partitions = append(partitions, piccolo.Partition(piccolo.Hash(key), len(in.reducers)))
+	}
+	for partition := range in.reducers {
+		if len(keys) == 0 {
+			partitions = append(partitions, partition)
+		}
+	}
+	slices.Sort(partitions)
+	return slices.Compact(partitions)
 }

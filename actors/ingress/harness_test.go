@@ -78,6 +78,7 @@ func prepare(t *testing.T, change ...func(*ingress.Config)) *door {
 		MaxKeys:       1000,
 		MaxBody:       1 << 10,
 		MaxKeyBytes:   64,
+		MaxWatchers:   3,
 	}
 	for _, f := range change {
 		f(&c)

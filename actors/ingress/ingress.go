@@ -51,6 +51,7 @@ type Config struct {
 	MaxKeys       int
 	MaxBody       int
 	MaxKeyBytes   int
+	MaxWatchers   int
 }
 
 // Ingress is the actor. Make it with New.
@@ -65,6 +66,7 @@ type Ingress struct {
 	replies  Replies
 	silent   silent
 	writers  atomic.Pointer[[]int] // a partition of each, as far as is known
+	watchers watchers
 
 	intakes  sync.Pool    // of *intake
 	bodies   sync.Pool    // of *[]byte, for single increments
@@ -74,6 +76,7 @@ type Ingress struct {
 
 	refuse   atomic.Pointer[error] // why nothing more may be counted, if so
 	draining atomic.Bool
+	bye      chan struct{} // closed when a stop begins
 	stop     chan struct{}
 	stopOnce sync.Once
 	done     chan struct{} // closed when Execute has returned
@@ -91,6 +94,7 @@ func New(c Config) (*Ingress, error) {
 		memory:   memory{max: max(8*int64(c.MaxBody), 64<<20)},
 		waiting:  newWaiting(2 * c.AckTimeout),
 		patience: newPatience(c.AckTimeout),
+		bye:      make(chan struct{}),
 		stop:     make(chan struct{}),
 		done:     make(chan struct{}),
 	}
@@ -108,6 +112,7 @@ func New(c Config) (*Ingress, error) {
 			state:    &in.refuse,
 		})
 	}
+	in.watchers.max = c.MaxWatchers
 	in.server = in.newServer()
 	return in, nil
 }
@@ -207,6 +212,7 @@ const grace = 250 * time.Millisecond
 // holds by then, and so is given however long the ack timeout is.
 func (in *Ingress) drain() {
 	in.draining.Store(true)
+	close(in.bye)
 	_ = in.Listener.Close()
 	time.Sleep(grace)
 	in.silent.close()

@@ -97,19 +97,16 @@ func (in *Ingress) many(ctx *fasthttp.RequestCtx, s *selection) *problem {
 func (in *Ingress) page(ctx *fasthttp.RequestCtx, s *selection) *problem {
 	timeout, cancel := context.WithTimeout(context.Background(), in.AckTimeout)
 	defer cancel()
-	p := s.page
-	p.Of = len(in.reducers)
-	answers, err := in.askWriters(timeout, piccolo.Query{Page: &p})
+	merged, err := in.readPage(timeout, s.page)
 	if err != nil {
 		return in.unreadable(err, "")
 	}
-	merged := merge(&p, answers)
 	numbers := make([]number, len(merged.Numbers))
 	for i, n := range merged.Numbers {
 		numbers[i] = newNumber(n)
 	}
 	next := ""
-	if merged.More && !p.ByValue {
+	if merged.More && !s.page.ByValue {
 		next = merged.Numbers[len(merged.Numbers)-1].Key
 	}
 	in.answer(ctx, struct {
@@ -118,6 +115,16 @@ func (in *Ingress) page(ctx *fasthttp.RequestCtx, s *selection) *problem {
 		FreshnessMS float64  `json:"freshness_ms"`
 	}{numbers, next, merged.FreshnessMS})
 	return nil
+}
+
+// readPage reads a page from all writers.
+func (in *Ingress) readPage(ctx context.Context, p piccolo.Page) (merged piccolo.Answer, err error) {
+	p.Of = len(in.reducers)
+	answers, _, err := in.askWriters(ctx, nil, piccolo.Query{Page: &p})
+	if err != nil {
+		return merged, err
+	}
+	return merge(&p, answers), nil
 }
 
 // number is a number as clients see it. Value is exact where the client reads

@@ -25,6 +25,7 @@ var routes = []route{
 	{"/v1/increments", []string{"POST"}, roleIncrement, (*Ingress).increments},
 	{"/v1/numbers/", reading, roleRead, (*Ingress).number},
 	{"/v1/numbers", reading, roleRead, (*Ingress).numbers},
+	{"/v1/watch", []string{"GET"}, roleRead, (*Ingress).watch},
 	{"/livez", reading, 0, (*Ingress).live},
 	{"/readyz", reading, 0, (*Ingress).ready},
 }

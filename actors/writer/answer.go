@@ -23,6 +23,8 @@ func (w *Writer) Answer(ctx context.Context, q piccolo.Query) (piccolo.Answer, e
 		since = time.Now()
 	}
 	switch {
+	case q.Changes != nil:
+		return w.changed(ctx, q.Changes)
 	case q.Page != nil && q.Page.ByValue:
 		return w.largest.find(ctx, w, *q.Page, since)
 	case q.Page != nil:
@@ -30,7 +32,7 @@ func (w *Writer) Answer(ctx context.Context, q piccolo.Query) (piccolo.Answer, e
 	case len(q.Keys) > 0:
 		return w.values(ctx, q.Keys)
 	}
-	return piccolo.Answer{}, errors.New(`the query names neither keys nor a page: {"keys":["foo"]} or {"page":{"prefix":"f","limit":10}}`)
+	return piccolo.Answer{}, errors.New(`the query names neither keys, nor a page, nor changes: {"keys":["foo"]} or {"page":{"prefix":"f","limit":10}}`)
 }
 
 func (w *Writer) values(ctx context.Context, keys []string) (a piccolo.Answer, err error) {
@@ -44,6 +46,37 @@ func (w *Writer) page(ctx context.Context, p *piccolo.Page) (a piccolo.Answer, e
 	a.Partitions = w.Partitions
 	a.Numbers, a.More, err = w.Store.Page(ctx, p, w.Partitions)
 	return a, err
+}
+
+// changed waits for changes and reads the numbers as they are now: one that
+// changed often is read once.
+func (w *Writer) changed(ctx context.Context, c *piccolo.Changes) (a piccolo.Answer, err error) {
+	since, err := piccolo.ParseCursors(c.Since)
+	if err != nil {
+		return a, err
+	}
+	a.Partitions = w.Partitions
+	found := w.changes.next(ctx, w.ctx, c, since)
+	a.Cursor, a.Reset, a.More = found.cursor(), found.reset, found.more
+	if len(found.keys) == 0 {
+		return a, nil
+	}
+	a.FreshnessMS = w.lacking()
+	if a.Numbers, err = w.Store.Values(ctx, found.keys); err != nil {
+		return a, err
+	}
+	if len(a.Numbers) < len(found.keys) {
+		there := make(map[string]bool, len(a.Numbers))
+		for _, n := range a.Numbers {
+			there[n.Key] = true
+		}
+		for _, key := range found.keys {
+			if !there[key] {
+				a.Gone = append(a.Gone, key)
+			}
+		}
+	}
+	return a, nil
 }
 
 // lacking is how long ago, in milliseconds, the oldest increment was accepted

@@ -117,6 +117,7 @@ type Writer struct {
 	oldest    time.Time     // when the oldest batch that is fetched and not committed was accepted
 
 	largest largest
+	changes changes
 
 	cancel   context.CancelFunc
 	ctx      context.Context // ends when Execute does
@@ -338,6 +339,7 @@ func (w *Writer) commit() error {
 	close(w.committed)
 	w.committed = make(chan struct{})
 	w.mu.Unlock()
+	w.changes.committed(s.fold.Deltas)
 	for n, p := range s.fold.Positions {
 		w.partition[n].position = p
 	}

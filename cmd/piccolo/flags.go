@@ -36,6 +36,7 @@ type ingressFlags struct {
 	MaxKeys       int              `help:"Distinct keys kept in memory, 503 above." default:"1000000" placeholder:"N"`
 	MaxBody       units.Base2Bytes `help:"The largest request body." default:"16MiB" placeholder:"B"`
 	MaxKeyBytes   int              `help:"The longest key, in bytes." default:"512" placeholder:"B"`
+	MaxWatchers   int              `help:"Clients that watch at the same time, 503 above." default:"256" placeholder:"N"`
 }
 
 func (f *ingressFlags) Validate() error {
@@ -49,6 +50,7 @@ func (f *ingressFlags) Validate() error {
 		{f.MaxKeys >= 1, "--max-keys", "at least 1"},
 		{f.MaxBody >= 1, "--max-body", "at least 1"},
 		{f.MaxKeyBytes >= 1, "--max-key-bytes", "at least 1"},
+		{f.MaxWatchers >= 0, "--max-watchers", "at least 0"},
 	} {
 		if !c.ok {
 			return fmt.Errorf("%s must be %s", c.flag, c.want)

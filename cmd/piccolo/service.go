@@ -102,6 +102,7 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 		MaxKeys:       f.MaxKeys,
 		MaxBody:       int(f.MaxBody),
 		MaxKeyBytes:   f.MaxKeyBytes,
+		MaxWatchers:   f.MaxWatchers,
 	})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())

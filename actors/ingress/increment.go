@@ -51,6 +51,11 @@ func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p
 	if problem = p.parseForm(query, true); problem != nil {
 		return 0, problem
 	}
+	if encoding := contentEncoding(ctx); encoding != nil {
+		p := newProblem(415, "Content-Encoding %s is not taken for one increment: send it as it is, or many to POST /v1/increments", quote(encoding))
+		p.acceptEncoding = "identity"
+		return 0, p
+	}
 	limit := min(in.MaxBody, in.longestPair())
 	body, err := readAll(ctx, *buf, limit)
 	if *buf = body; err != nil {

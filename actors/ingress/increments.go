@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"bytes"
+	"io"
 
 	"github.com/valyala/fasthttp"
 
@@ -50,9 +51,9 @@ func (in *Ingress) take(ctx *fasthttp.RequestCtx, ack piccolo.Ack) (batches []*p
 	if err != nil {
 		return nil, 0, in.unread(err, limit)
 	}
-	t := in.openIntake(&src)
+	t := in.openIntake()
 	defer t.close()
-	if problem := t.read(mediaType(ctx)); problem != nil {
+	if problem := t.readEncoded(&src, contentEncoding(ctx), mediaType(ctx), limit); problem != nil {
 		return nil, 0, problem
 	}
 	_ = ctx.Request.CloseBodyStream() // it has been read to its end
@@ -65,8 +66,9 @@ func (in *Ingress) take(ctx *fasthttp.RequestCtx, ack piccolo.Ack) (batches []*p
 	return batches, t.bulk.count, nil
 }
 
-// read reads a body of a media type.
-func (t *intake) read(media []byte) *problem {
+// read reads the increments of a body of a media type.
+func (t *intake) read(src io.Reader, media []byte) *problem {
+	t.window.reset(src)
 	is := func(name string) bool { return bytes.EqualFold(media, []byte(name)) }
 	switch {
 	case is("application/x-ndjson"), is("application/ndjson"), is("application/jsonl"):

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/valyala/fasthttp"
 
 	"github.com/piccolo-counter/piccolo"
@@ -68,11 +69,13 @@ type Ingress struct {
 	writers  atomic.Pointer[[]int] // a partition of each, as far as is known
 	watchers watchers
 
-	intakes  sync.Pool    // of *intake
-	bodies   sync.Pool    // of *[]byte, for single increments
-	memory   memory       // of bodies with many increments
-	counting sync.RWMutex // held for reading by whoever counts many increments at once
-	closed   bool         // nothing is counted any more
+	intakes  sync.Pool          // of *intake
+	bodies   sync.Pool          // of *[]byte, for single increments
+	memory   memory             // of bodies with many increments
+	gzips    sync.Pool          // of *gzip.Reader
+	zstds    chan *zstd.Decoder // as many as may be at work, nil where there is none yet
+	counting sync.RWMutex       // held for reading by whoever counts many increments at once
+	closed   bool               // nothing is counted any more
 
 	refuse   atomic.Pointer[error] // why nothing more may be counted, if so
 	draining atomic.Bool
@@ -92,6 +95,7 @@ func New(c Config) (*Ingress, error) {
 		Config:   c,
 		keys:     &budget{max: int64(c.MaxKeys)},
 		memory:   memory{max: max(8*int64(c.MaxBody), 64<<20)},
+		zstds:    newZstds(),
 		waiting:  newWaiting(2 * c.AckTimeout),
 		patience: newPatience(c.AckTimeout),
 		bye:      make(chan struct{}),

@@ -13,7 +13,8 @@ type intake struct {
 	ingress *Ingress
 	window  window
 	bulk    *bulk
-	taken   int64 // from the ingress's memory
+	raw     []byte // a body that is decompressed when it is complete
+	taken   int64  // from the ingress's memory
 }
 
 // memory bounds what all bodies that are being read take, in bytes.
@@ -25,13 +26,13 @@ type memory struct {
 // errCrowded refuses a body that there is no memory for beside the others.
 var errCrowded = errors.New("the requests that are being read take as much memory as they may")
 
-// openIntake makes an intake for a body. It must be closed.
-func (in *Ingress) openIntake(src io.Reader) *intake {
+// openIntake returns an intake for a body. It must be closed.
+func (in *Ingress) openIntake() *intake {
 	t, _ := in.intakes.Get().(*intake)
 	if t == nil {
 		t = &intake{ingress: in, bulk: newBulk(in.Partitions)}
 	}
-	t.window.reset(src, in.longestPair())
+	t.window.max = max(maxWindow, in.longestPair())
 	return t
 }
 
@@ -44,11 +45,26 @@ func (t *intake) close() {
 	t.window.src = nil
 	if t.size() <= keepable {
 		t.bulk.reset()
+		t.raw = t.raw[:0]
 		t.ingress.intakes.Put(t)
 	}
 }
 
-func (t *intake) size() int64 { return t.bulk.size() + int64(len(t.window.buf)) }
+func (t *intake) size() int64 {
+	return t.bulk.size() + int64(len(t.window.buf)+cap(t.raw))
+}
+
+// charge takes from the ingress's memory what t has grown by, or says that
+// there is not enough.
+func (t *intake) charge() *problem {
+	m, size := &t.ingress.memory, t.size()
+	used := m.used.Add(size - t.taken)
+	t.taken = size
+	if used > m.max {
+		return unavailable(errCrowded)
+	}
+	return nil
+}
 
 // more has the window filled, and returns io.EOF when nothing more comes, or
 // the refusal of the request.
@@ -62,14 +78,7 @@ func (t *intake) more() (eof bool, p *problem) {
 	default:
 		return false, t.ingress.unread(err, t.ingress.MaxBody)
 	}
-	size := t.size()
-	m := &t.ingress.memory
-	used := m.used.Add(size - t.taken)
-	t.taken = size
-	if used > m.max {
-		return false, unavailable(errCrowded)
-	}
-	return false, nil
+	return false, t.charge()
 }
 
 // take counts a pair in, or says which one cannot be.

@@ -16,9 +16,9 @@ import (
 
 // read decodes a body, and returns its increments in order of their keys.
 func read(in *Ingress, media string, body io.Reader) (all []piccolo.Increment, p *problem) {
-	t := in.openIntake(body)
+	t := in.openIntake()
 	defer t.close()
-	if p := t.read([]byte(media)); p != nil {
+	if p := t.read(body, []byte(media)); p != nil {
 		return nil, p
 	}
 	for _, lot := range t.bulk.touched {

@@ -20,10 +20,11 @@ type problem struct {
 	Field  string `json:"field,omitempty"` // key, value, …
 	Index  *int   `json:"index,omitempty"` // of the increment that is at fault, from 0
 
-	allow        string        // of a 405
-	authenticate string        // of a 401
-	retryAfter   time.Duration // of a 503
-	close        bool          // the connection is of no further use
+	allow          string        // of a 405
+	acceptEncoding string        // of a 415
+	authenticate   string        // of a 401
+	retryAfter     time.Duration // of a 503
+	close          bool          // the connection is of no further use
 }
 
 func newProblem(status int, format string, args ...any) *problem {
@@ -48,6 +49,9 @@ func (p *problem) write(ctx *fasthttp.RequestCtx) {
 	ctx.SetContentType("application/problem+json")
 	if p.allow != "" {
 		ctx.Response.Header.Set("Allow", p.allow)
+	}
+	if p.acceptEncoding != "" {
+		ctx.Response.Header.Set("Accept-Encoding", p.acceptEncoding)
 	}
 	if p.authenticate != "" {
 		ctx.Response.Header.Set("WWW-Authenticate", p.authenticate)

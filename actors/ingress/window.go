@@ -25,12 +25,11 @@ type window struct {
 	eof bool
 }
 
-func (w *window) reset(src io.Reader, longest int) {
+func (w *window) reset(src io.Reader) {
 	if w.buf == nil {
 		w.buf = make([]byte, minWindow)
 	}
 	w.src, w.at, w.end, w.eof = src, 0, 0, false
-	w.max = max(maxWindow, longest)
 }
 
 // rest is what has come and has not been taken. It is valid until more.

@@ -82,16 +82,23 @@ func (in *Ingress) stripe(lot int) *stripe {
 func (in *Ingress) reduceLot(batches []*pending, b *bulk, lot int, from *purse, hurry bool) []*pending {
 	r := in.reducers[lot/stripes]
 	var last *pending
+	var since int // the first item that last carries
+	count := func(to int) {
+		if last != nil {
+			last.lots[lot%stripes].increments += uint64(to - since)
+		}
+	}
 	items := b.lots[lot]
 	for i := range items {
-		e, ok := r.reduce(lot%stripes, b.key(&items[i]), items[i].value, from)
+		e, ok := r.reduce(items[i].hash, b.key(&items[i]), items[i].value, from)
 		if !ok {
 			panic("the budget that was reserved is used up") // or a part of the request would count
 		}
 		if e.batch == last {
 			continue
 		}
-		last = e.batch
+		count(i)
+		last, since = e.batch, i
 		if !slices.Contains(batches, last) {
 			batches = append(batches, last)
 			if hurry {
@@ -99,12 +106,14 @@ func (in *Ingress) reduceLot(batches []*pending, b *bulk, lot int, from *purse, 
 			}
 		}
 	}
+	count(len(items))
+	in.stripe(lot).counted += uint64(len(items))
 	return batches
 }
 
 // makeRoom makes an entry for every key of b that has none, and reserves what
 // the deltas may take besides. All stripes of b are locked. Where the budget has
-// not enough, keys of b that have no delta are forgotten again.
+// not enough, keys that have no delta are forgotten again.
 func (in *Ingress) makeRoom(b *bulk) (from purse, ok bool) {
 	from.budget = in.keys
 	var highest uint64 // |delta| of the keys of b
@@ -112,7 +121,7 @@ func (in *Ingress) makeRoom(b *bulk) (from purse, ok bool) {
 	for _, lot := range b.touched {
 		for i := range b.lots[lot] {
 			var e *entry
-			if e, ok = in.stripe(lot).find(b.key(&b.lots[lot][i]), &from); !ok {
+			if e, ok = in.stripe(lot).find(b.lots[lot][i].hash, b.key(&b.lots[lot][i]), &from); !ok {
 				in.forget(b)
 				return from, false
 			}
@@ -128,17 +137,11 @@ func (in *Ingress) makeRoom(b *bulk) (from purse, ok bool) {
 	return from, ok
 }
 
-// forget gives up the entries of b's keys that have no delta. All stripes of b
-// are locked.
+// forget gives up the entries that have no delta, in all stripes of b. These are
+// locked.
 func (in *Ingress) forget(b *bulk) {
 	for _, lot := range b.touched {
-		s := in.stripe(lot)
-		for i := range b.lots[lot] {
-			key := b.key(&b.lots[lot][i])
-			if e := s.entries[string(key)]; e != nil && e.batch == nil {
-				delete(s.entries, e.key)
-				in.keys.used.Add(-1)
-			}
-		}
+		forgotten := in.stripe(lot).entries.keep(func(e *entry) bool { return e.batch != nil })
+		in.keys.used.Add(-int64(forgotten))
 	}
 }

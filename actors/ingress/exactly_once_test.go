@@ -144,7 +144,7 @@ func (c chaos) run(t *rapid.T) {
 	}
 	kept := int64(0)
 	for i := range r.stripes {
-		kept += int64(len(r.stripes[i].entries))
+		kept += int64(r.stripes[i].entries.len())
 	}
 	if used := keys.used.Load(); used != kept {
 		t.Errorf("%d in the budget for %d keys", used, kept)

@@ -34,21 +34,10 @@ type reducer struct {
 type stripe struct {
 	mu      sync.Mutex
 	closed  bool
-	counted uint64            // increments, ever
-	entries map[string]*entry // keys are kept from one batch to the next, to be found without allocating
-	spare   []*entry          // what the last sealed batch listed, to be used again
-	_       [64]byte          // the next lock is on another cache line
-}
-
-// entry is a key with its delta in an open batch, if it has one. The lock of
-// its stripe guards it.
-type entry struct {
-	key   string
-	delta int64
-	batch *pending // nil: no delta
-	total bool     // somebody waits for the key's total after the commit
-	used  bool     // since the last sweep
-	left  bool     // no longer in entries: its key has another delta
+	counted uint64   // increments, ever
+	entries table    // keys are kept from one batch to the next, to be found without allocating
+	spare   []*entry // what the last sealed batch listed, to be used again
+	_       [64]byte // the next lock is on another cache line
 }
 
 // pending is a batch from its opening until its outcome is known.
@@ -85,9 +74,6 @@ func newReducer(producer string, partition int, limit int, b *budget) *reducer {
 		budget:    b,
 		opened:    make(chan struct{}, 1),
 	}
-	for i := range r.stripes {
-		r.stripes[i].entries = make(map[string]*entry)
-	}
 	r.tail.Store(r.newPending(1, 0))
 	return r
 }
@@ -117,10 +103,12 @@ func (r *reducer) add(hash uint64, key []byte, value int64, wantTotal bool) (*pe
 	if s.closed {
 		return nil, piccolo.ErrStopping
 	}
-	e, ok := r.reduce(i, key, value, &purse{budget: r.budget})
+	e, ok := r.reduce(hash, key, value, &purse{budget: r.budget})
 	if !ok {
 		return nil, piccolo.ErrBusy
 	}
+	e.batch.lots[i].increments++
+	s.counted++
 	if wantTotal {
 		e.wantTotal()
 	}
@@ -131,11 +119,12 @@ func (r *reducer) add(hash uint64, key []byte, value int64, wantTotal bool) (*pe
 func stripeOf(hash uint64) int { return int(hash >> 32 % stripes) }
 
 // reduce adds value to the delta of key, and returns where that is. It returns
-// false, and has counted nothing, where it takes more than the purse has. The
-// lock of stripe i is held.
-func (r *reducer) reduce(i int, key []byte, value int64, from *purse) (*entry, bool) {
+// false, and has added nothing, where it takes more than the purse has. The lock
+// of the stripe is held, whose holder counts the increment.
+func (r *reducer) reduce(hash uint64, key []byte, value int64, from *purse) (*entry, bool) {
+	i := stripeOf(hash)
 	s := &r.stripes[i]
-	e, ok := s.find(key, from)
+	e, ok := s.find(hash, key, from)
 	if !ok {
 		return nil, false
 	}
@@ -152,24 +141,22 @@ func (r *reducer) reduce(i int, key []byte, value int64, from *purse) (*entry, b
 		}
 		e.left = true
 		e = &entry{key: e.key, delta: value}
-		s.entries[e.key] = e
+		s.entries.put(hash, e)
 		r.join(s, i, e)
 	}
-	e.batch.lots[i].increments++
-	s.counted++
 	return e, true
 }
 
 // find returns the entry of key, which is made where there is none and the
 // purse has something left. The lock of the stripe is held.
-func (s *stripe) find(key []byte, from *purse) (*entry, bool) {
-	e := s.entries[string(key)]
+func (s *stripe) find(hash uint64, key []byte, from *purse) (*entry, bool) {
+	e := s.entries.find(hash, key)
 	if e == nil {
 		if !from.take() {
 			return nil, false
 		}
-		e = &entry{key: string(key)}
-		s.entries[e.key] = e
+		e = newEntry(key)
+		s.entries.put(hash, e)
 	}
 	return e, true
 }
@@ -254,24 +241,13 @@ func (r *reducer) sweep(all bool) {
 	for i := range r.stripes {
 		s := &r.stripes[i]
 		s.mu.Lock()
-		before := len(s.entries)
-		for key, e := range s.entries {
-			if e.batch == nil && (all || !e.used) {
-				delete(s.entries, key)
-			} else {
-				e.used = e.batch != nil
-			}
-		}
-		kept := len(s.entries)
-		if kept < before/2 { // a map does not shrink by itself
-			entries := make(map[string]*entry, kept)
-			for key, e := range s.entries {
-				entries[key] = e
-			}
-			s.entries = entries
-		}
+		forgotten := s.entries.keep(func(e *entry) bool {
+			kept := e.batch != nil || e.used && !all
+			e.used = e.batch != nil
+			return kept
+		})
 		s.mu.Unlock()
-		r.budget.used.Add(int64(kept - before))
+		r.budget.used.Add(-int64(forgotten))
 	}
 }
 

@@ -77,37 +77,58 @@ func (in *Ingress) stripe(lot int) *stripe {
 	return &in.reducers[lot/stripes].stripes[lot%stripes]
 }
 
+// ahead is how many items are looked up together.
+const ahead = 16
+
 // reduceLot adds a lot to the deltas of its stripe, whose lock is held, and the
 // batches that these are in to batches. The purse has enough.
+//
+// With many keys, what costs is waiting for memory. So some items are looked up
+// together, without waiting for one before the next, and by the time their turn
+// comes their entries are there.
 func (in *Ingress) reduceLot(batches []*pending, b *bulk, lot int, from *purse, hurry bool) []*pending {
-	r := in.reducers[lot/stripes]
+	r, s := in.reducers[lot/stripes], in.stripe(lot)
 	var last *pending
-	var since int // the first item that last carries
-	count := func(to int) {
-		if last != nil {
-			last.lots[lot%stripes].increments += uint64(to - since)
+	var carried uint64 // items that last carries
+	for items := range slices.Chunk(b.lots[lot], ahead) {
+		var guesses [ahead]*entry
+		for i := range items {
+			guesses[i] = s.entries.guess(items[i].hash)
 		}
-	}
-	items := b.lots[lot]
-	for i := range items {
-		e, ok := r.reduce(items[i].hash, b.key(&items[i]), items[i].value, from)
-		if !ok {
-			panic("the budget that was reserved is used up") // or a part of the request would count
+		for _, e := range guesses[:len(items)] {
+			if e != nil {
+				s.warm += e.delta // or nothing would be fetched
+			}
 		}
-		if e.batch == last {
-			continue
-		}
-		count(i)
-		last, since = e.batch, i
-		if !slices.Contains(batches, last) {
-			batches = append(batches, last)
-			if hurry {
-				e.wantTotal() // of one key: that is enough
+		for i := range items {
+			item, e, ok := &items[i], guesses[i], true
+			key := b.key(item)
+			if e != nil && !e.left && e.key == string(key) {
+				e, ok = r.reduceTo(e, item.hash, item.value, from)
+			} else {
+				e, ok = r.reduce(item.hash, key, item.value, from)
+			}
+			if !ok {
+				panic("the budget that was reserved is used up") // or a part of the request would count
+			}
+			if e.batch == last {
+				carried++
+				continue
+			}
+			if last != nil {
+				last.lots[lot%stripes].increments += carried
+			}
+			last, carried = e.batch, 1
+			if !slices.Contains(batches, last) {
+				batches = append(batches, last)
+				if hurry {
+					e.wantTotal() // of one key: that is enough
+				}
 			}
 		}
 	}
-	count(len(items))
-	in.stripe(lot).counted += uint64(len(items))
+	last.lots[lot%stripes].increments += carried
+	s.counted += uint64(len(b.lots[lot]))
 	return batches
 }
 

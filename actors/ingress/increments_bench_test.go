@@ -3,7 +3,6 @@ package ingress
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"testing"
 
@@ -89,5 +88,4 @@ func BenchmarkMany(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/perBody, "ns/increment")
 		})
 	}
-	_ = io.Discard
 }

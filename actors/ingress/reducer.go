@@ -34,6 +34,7 @@ type reducer struct {
 type stripe struct {
 	mu      sync.Mutex
 	closed  bool
+	warm    int64    // of no meaning, see reduceLot
 	counted uint64   // increments, ever
 	entries table    // keys are kept from one batch to the next, to be found without allocating
 	spare   []*entry // what the last sealed batch listed, to be used again
@@ -122,12 +123,18 @@ func stripeOf(hash uint64) int { return int(hash >> 32 % stripes) }
 // false, and has added nothing, where it takes more than the purse has. The lock
 // of the stripe is held, whose holder counts the increment.
 func (r *reducer) reduce(hash uint64, key []byte, value int64, from *purse) (*entry, bool) {
-	i := stripeOf(hash)
-	s := &r.stripes[i]
+	s := &r.stripes[stripeOf(hash)]
 	e, ok := s.find(hash, key, from)
 	if !ok {
 		return nil, false
 	}
+	return r.reduceTo(e, hash, value, from)
+}
+
+// reduceTo adds value to the delta of e, whose key has this hash, as reduce does.
+func (r *reducer) reduceTo(e *entry, hash uint64, value int64, from *purse) (*entry, bool) {
+	i := stripeOf(hash)
+	s := &r.stripes[i]
 	if e.batch == nil {
 		e.delta = value
 		r.join(s, i, e)

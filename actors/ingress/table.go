@@ -52,6 +52,22 @@ func (t *table) find(hash uint64, key []byte) *entry {
 	return t.rest[string(key)].entry
 }
 
+// guess returns what find will most likely return, or nil. It does not wait for
+// the entry to be fetched into the cache.
+func (t *table) guess(hash uint64) *entry {
+	if len(t.slots) == 0 {
+		return nil
+	}
+	i, last := t.place(hash), uint64(len(t.slots)-1)
+	for range 4 {
+		if s := &t.slots[i&last]; s.hash == hash {
+			return s.entry
+		}
+		i++
+	}
+	return nil
+}
+
 // put adds an entry, or puts it where the one with its key is.
 func (t *table) put(hash uint64, e *entry) {
 	if 4*(t.count+1) > 3*len(t.slots) {

@@ -49,6 +49,7 @@ type Bus struct {
 	owner owner
 
 	damaged atomic.Uint64 // bytes of the stream, see lookForDamage
+	created atomic.Int64  // when the stream was that was subscribed to last, Unix time in ns
 
 	*refusals
 }

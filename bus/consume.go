@@ -90,6 +90,7 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	created := stream.CachedInfo().Created
+	b.created.Store(created.UnixNano())
 	if err := b.lookForDamage(ctx); err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 			Pending:   meta.NumPending,
 			JSON:      msg.Headers().Get(contentType) == typeJSON,
 			Data:      msg.Data(),
-			Acker:     acker{b, msg, b.nc.Stats().Reconnects},
+			Acker:     acker{b, msg, created.UnixNano(), b.nc.Stats().Reconnects},
 		})
 	},
 		jetstream.PullMaxBytes(fetchBytes),
@@ -147,16 +148,24 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 type acker struct {
 	bus        *Bus
 	msg        jetstream.Msg
+	created    int64  // when the stream was that it is in, Unix time in ns
 	reconnects uint64 // when it came
 }
 
 var errReconnected = errors.New("the connection to NATS was lost: what was asked on it is asked again, and what came on it and was not acked comes again")
 
-// Ack acks the message, unless the connection was lost since it came: if the
-// server lost messages when it started again, the number is another's now.
+var errMadeAnew = errors.New("the stream that the message came from has been made anew")
+
+// Ack acks the message, unless its number may be another's now: the connection
+// was lost since it came, and the server may have lost messages when it started
+// again; or this bus has subscribed to a stream that was made anew. What was
+// acked before that comes before it, on the same connection.
 func (a acker) Ack() error {
-	if a.bus.nc.Stats().Reconnects != a.reconnects {
+	switch {
+	case a.bus.nc.Stats().Reconnects != a.reconnects:
 		return errReconnected
+	case a.bus.created.Load() != a.created:
+		return errMadeAnew
 	}
 	return a.msg.Ack()
 }

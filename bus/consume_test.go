@@ -205,6 +205,39 @@ func TestSubscriptionEndsWithTheConnection(t *testing.T) {
 	}
 }
 
+// A stream that was made anew gives the same numbers to other messages: what
+// came from the one before is not acked in it.
+func TestNoAckInAnotherStream(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.publish(t, 0, 1, 1)
+	deliveries := make(chan piccolo.Delivery, 10)
+	stop, err := r.Subscribe(soon(t), 0, func(d piccolo.Delivery) { deliveries <- d }, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := next(t, deliveries, 1)[0]
+	if err := r.js.DeleteStream(soon(t), bus.Stream); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Provision(soon(t), options); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	r.publish(t, 0, 2, 2)
+	again, _ := r.subscribe(t, 0)
+	after := next(t, again, 1)[0]
+	if after.StreamSeq != before.StreamSeq {
+		t.Fatalf("message %d comes, want another %d", after.StreamSeq, before.StreamSeq)
+	}
+	if err := before.Acker.Ack(); err == nil {
+		t.Error("a message of the stream before is acked in this one")
+	}
+	if err := after.Acker.Ack(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRewindDeliversEverythingAgain(t *testing.T) {
 	t.Parallel()
 	r := start(t)

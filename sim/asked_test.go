@@ -181,6 +181,7 @@ func (w *world) do(a *asked) (r answer) {
 				c.reset()
 			}
 		}
+		a.f.stream = s.created
 		r.stop = a.f.subscribe(a.partition, a.deliver, a.failed).stop
 	case askState:
 		if c == nil {

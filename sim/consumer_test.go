@@ -23,9 +23,11 @@ type unacked struct {
 	again time.Time // when it is to be delivered again
 }
 
-// newConsumer delivers all that the stream holds.
+// newConsumer delivers all that the stream holds. The acks that its writer has
+// sent before it made the consumer have come before, on the same connection.
 func (s *stream) newConsumer(partition int) *consumer {
 	c := &consumer{s: s, partition: partition, next: s.first}
+	s.w.net.acks = slices.DeleteFunc(s.w.net.acks, func(a ack) bool { return a.partition == partition })
 	s.consumers[partition], s.remembered[partition], s.unseen[partition] = c, nil, false
 	return c
 }

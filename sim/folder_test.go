@@ -22,7 +22,8 @@ type folder struct {
 	writer        *writer.Writer
 	store         *store
 	subscriptions []*subscription
-	asked         *call // what the loop waits for
+	stream        time.Time // that it subscribed to last: when that was created
+	asked         *call     // what the loop waits for
 
 	opened   bool
 	began    time.Time // when the loop did, and with it the tick

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/piccolo-counter/piccolo"
 )
@@ -47,7 +48,7 @@ func (s *subscription) deliver(m *message) {
 		Stored:    m.stored,
 		JSON:      m.json,
 		Data:      bytes.Clone(m.data),
-		Acker:     acker{s.f, s.partition, m, w.stream.starts},
+		Acker:     acker{s.f, s.partition, m, w.stream.starts, w.stream.created},
 	}
 }
 
@@ -78,7 +79,8 @@ type acker struct {
 	f         *folder
 	partition int
 	m         *message
-	start     int // of the server, after which it came
+	start     int       // of the server, after which it came
+	created   time.Time // the stream that it is in
 }
 
 // Ack sends the ack. Invariant: what it names has been committed.
@@ -88,7 +90,7 @@ func (a acker) Ack() error {
 	defer w.mu.Unlock()
 	a.f.exist()
 	a.f.burn(w)
-	if a.start != w.stream.starts {
+	if a.start != w.stream.starts || a.created != a.f.stream {
 		return errBroken // as the bus does
 	}
 	w.tell(&a.f.process, "ack", uint64(a.partition), a.m.seq, a.m.id.Producer, func() {

@@ -24,12 +24,8 @@ const (
 	fetchBytes = 4 * maxPayload
 )
 
-// consumer makes the durable consumer of a partition, or takes the one there is
-// over from the writer before.
-func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer, err error) {
-	ctx, done := b.asks(ctx, api("CONSUMER.INFO"), api("CONSUMER.CREATE"))
-	defer done(&err)
-	config := jetstream.ConsumerConfig{
+func consumerConfig(partition int, metadata map[string]string) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
 		Durable:       consumerName(partition),
 		Description:   fmt.Sprintf("Folds partition %d into SQLite", partition),
 		FilterSubject: deltasSubject(partition),
@@ -38,8 +34,16 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 		AckWait:       ackWait,
 		MaxAckPending: maxAckPending,
 		MaxDeliver:    -1, // a batch is never given up
-		Metadata:      b.owner.metadata(),
+		Metadata:      metadata,
 	}
+}
+
+// consumer makes the durable consumer of a partition, or takes the one there is
+// over from the writer before.
+func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer, err error) {
+	ctx, done := b.asks(ctx, api("CONSUMER.INFO"), api("CONSUMER.CREATE"))
+	defer done(&err)
+	config := consumerConfig(partition, b.owner.metadata())
 	have, err := again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
 		return b.js.Consumer(ctx, Stream, consumerName(partition))
 	})

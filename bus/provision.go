@@ -73,5 +73,5 @@ func (b *Bus) Partitions(ctx context.Context) (_ int, err error) {
 }
 
 func partitionsDiffer(have, want int) error {
-	return fmt.Errorf("stream %s has %d partitions, and %d are asked for: a key's partition depends on their number, so start with --partitions %d", Stream, have, want, have)
+	return fmt.Errorf("stream %s has %d partitions, and %d are asked for: a key's partition depends on their number, so start with --partitions %d, or have it grow with piccolo stream repartition", Stream, have, want, have)
 }

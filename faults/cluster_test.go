@@ -274,12 +274,21 @@ func (w *crowd) stop() {
 // contents are those of all databases together. A key is in one of them.
 func (c *cluster) contents() *contents {
 	c.t.Helper()
-	all := &contents{numbers: make(map[string]int64), broken: "ok"}
+	var all []*contents
 	for _, w := range c.writers {
-		db := w.contents()
+		all = append(all, w.contents())
+	}
+	return merge(c.t, all...)
+}
+
+// merge is what several databases hold together. A key is in one of them.
+func merge(t testing.TB, databases ...*contents) *contents {
+	t.Helper()
+	all := &contents{numbers: make(map[string]int64), broken: "ok"}
+	for _, db := range databases {
 		for key, value := range db.numbers {
 			if _, twice := all.numbers[key]; twice {
-				c.t.Errorf("key %s is in two databases", key)
+				t.Errorf("key %s is in two databases", key)
 			}
 			all.numbers[key] = value
 		}

@@ -68,9 +68,11 @@ CREATE TABLE fence (
 INSERT INTO fence VALUES (1, 0);
 
 -- Which database this is, wherever its file goes. The stream's consumers name
--- the database that a partition belongs to. A copy has the same id.
+-- the database that a partition belongs to. A copy has the same id. And how many
+-- partitions the stream had when it was last opened, 0 before the first time.
 CREATE TABLE identity (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    id  TEXT    NOT NULL
+    one        INTEGER PRIMARY KEY CHECK (one = 1),
+    id         TEXT    NOT NULL,
+    partitions INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-INSERT INTO identity VALUES (1, lower(hex(randomblob(8))));
+INSERT INTO identity (one, id) VALUES (1, lower(hex(randomblob(8))));

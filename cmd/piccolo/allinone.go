@@ -93,6 +93,9 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 		return err
 	}
 
+	if err := store.SetPartitions(ctx, c.Partitions); err != nil {
+		return err
+	}
 	conn.Own(store.ID(), true) // the stream is this process's own, too
 	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, c.Partitions)
 	s.reload = reload

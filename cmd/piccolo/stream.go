@@ -10,8 +10,10 @@ import (
 )
 
 type streamCmd struct {
-	Init streamInitCmd `cmd:"" help:"Make the stream that ingresses and writers meet in, or bring it to these settings."`
-	Info streamInfoCmd `cmd:"" help:"Show what the stream holds, how far each writer is, and how it departs from what it should be."`
+	Init        streamInitCmd        `cmd:"" help:"Make the stream that ingresses and writers meet in, or bring it to these settings."`
+	Repartition streamRepartitionCmd `cmd:"" help:"Have the stream grow to more partitions, while nobody counts."`
+	Move        streamMoveCmd        `cmd:"" help:"Move a partition, with its numbers, from one database to another."`
+	Info        streamInfoCmd        `cmd:"" help:"Show what the stream holds, how far each writer is, and how it departs from what it should be."`
 }
 
 type streamInitCmd struct {

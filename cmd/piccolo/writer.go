@@ -61,6 +61,9 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := store.SetPartitions(ctx, count); err != nil {
+		return err
+	}
 	owned, err := parsePartitions(c.Partition, count)
 	if err != nil {
 		return err

@@ -1,0 +1,88 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// Owner returns the id of the database that a partition belongs to, empty where
+// no writer has served it yet, and whether a writer does now.
+func (b *Bus) Owner(ctx context.Context, partition int) (database string, served bool, err error) {
+	ctx, done := b.asks(ctx, api("CONSUMER.INFO"))
+	defer done(&err)
+	c, err := again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.js.Consumer(ctx, Stream, consumerName(partition))
+	})
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return "", false, nil
+	case err != nil:
+		return "", false, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
+	}
+	info := c.CachedInfo()
+	return info.Config.Metadata[metaDatabase], info.NumWaiting > 0, nil
+}
+
+// Assign gives a partition, with what its consumer has yet to deliver, to a
+// database. A writer that serves it ends within a second.
+func (b *Bus) Assign(ctx context.Context, partition int, database string) (err error) {
+	ctx, done := b.asks(ctx, api("CONSUMER.CREATE"))
+	defer done(&err)
+	_, err = again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.js.CreateOrUpdateConsumer(ctx, Stream, consumerConfig(partition, owner{database: database, writer: b.owner.writer}.metadata()))
+	})
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
+	}
+	return nil
+}
+
+// Grow takes the stream to a multiple of the partitions it has. A key's
+// partition is its hash modulo their number: so those of partition p are in p,
+// p+before, p+2·before… afterwards, and each of these is given to the database
+// that has p. No number moves. It may be done again after it was cut off.
+//
+// No ingress and no writer may run meanwhile.
+func (b *Bus) Grow(ctx context.Context, partitions int) (before int, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("STREAM.UPDATE"))
+	defer done(&err)
+	if before, err = b.Partitions(ctx); err != nil {
+		return 0, err
+	}
+	switch {
+	case partitions < before:
+		return before, fmt.Errorf("stream %s has %d partitions and cannot shrink to %d: give fewer writers more of them instead, with --partition", Stream, before, partitions)
+	case partitions%before != 0:
+		return before, fmt.Errorf("stream %s has %d partitions and can grow to a multiple of that, as %d, not to %d: so no number has to move", Stream, before, 2*before, partitions)
+	case partitions > piccolo.MaxPartitions:
+		return before, fmt.Errorf("partitions: %d is more than %d", partitions, piccolo.MaxPartitions)
+	}
+	for p := range before {
+		database, _, err := b.Owner(ctx, p)
+		if err != nil {
+			return before, err
+		}
+		for q := p + before; q < partitions && database != ""; q += before {
+			if err := b.Assign(ctx, q, database); err != nil {
+				return before, err
+			}
+		}
+	}
+	stream, err := b.stream(ctx)
+	if err != nil {
+		return before, fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	// Last: until now nothing has changed for anybody.
+	config := stream.CachedInfo().Config
+	config.Metadata[metaPartitions] = strconv.Itoa(partitions)
+	if _, err := b.js.UpdateStream(ctx, config); err != nil {
+		return before, fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	return before, nil
+}

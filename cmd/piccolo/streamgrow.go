@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/internal/crashpoint"
+)
+
+type streamRepartitionCmd struct {
+	natsFlags `embed:""`
+
+	Partitions int `help:"How many there are to be: a multiple of what there are." required:"" placeholder:"N"`
+}
+
+// Run makes sure, as far as it can see, that nobody counts or folds meanwhile:
+// an ingress that knows the old number puts a key's increments, and its tokens,
+// where another does not look for them.
+func (c *streamRepartitionCmd) Run(log *slog.Logger, out output) error {
+	conn, err := c.connect("stream repartition", log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := allStopped(ctx, conn); err != nil {
+		return err
+	}
+	before, err := conn.Grow(ctx, c.Partitions)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out.stdout, "stream %s: partitions %d, before %d; start writers and ingresses again\n", bus.Stream, c.Partitions, before)
+	return err
+}
+
+// listening is for how long the reports of processes are waited for, which come
+// once a second.
+const listening = 2500 * time.Millisecond
+
+// allStopped says who still runs.
+func allStopped(ctx context.Context, conn *bus.Bus) error {
+	var mu sync.Mutex
+	running := make(map[string]bool)
+	stop, err := conn.Reports(func(r piccolo.Report) {
+		mu.Lock()
+		defer mu.Unlock()
+		running[fmt.Sprintf("%s on %s (process %d)", r.Role, r.Host, r.PID)] = true
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-time.After(listening):
+	case <-ctx.Done():
+	}
+	stop()
+	partitions, err := conn.Partitions(ctx)
+	if err != nil {
+		return err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for p := range partitions {
+		_, served, err := conn.Owner(ctx, p)
+		if err != nil {
+			return err
+		}
+		if served && len(running) == 0 {
+			running[fmt.Sprintf("a writer of partition %d", p)] = true
+		}
+	}
+	if len(running) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(running))
+	for name := range running {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return fmt.Errorf("the number of partitions changes only while nobody counts: stop %s", strings.Join(names, ", "))
+}
+
+type streamMoveCmd struct {
+	natsFlags `embed:""`
+
+	Partition int    `help:"The partition." required:"" placeholder:"N"`
+	From      string `help:"The database that it belongs to." required:"" type:"existingfile" placeholder:"PATH"`
+	To        string `help:"The database that it is to belong to, made where there is none." required:"" type:"path" placeholder:"PATH"`
+}
+
+// Run copies, tells the stream, and removes, in this order: after a crash at any
+// point the same command goes on.
+func (c *streamMoveCmd) Run(log *slog.Logger, out output) (err error) {
+	ctx := context.Background()
+	from, release, err := openDatabase(ctx, c.From, log, nil)
+	if err != nil {
+		return err
+	}
+	defer release()
+	to, release, err := openDatabase(ctx, c.To, log, nil)
+	if err != nil {
+		return err
+	}
+	defer release()
+	conn, err := c.connect("stream move", log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	asking, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	partitions, err := conn.Partitions(asking)
+	if err != nil {
+		return err
+	}
+	if c.Partition < 0 || c.Partition >= partitions {
+		return fmt.Errorf("--partition %d: the stream has %d partitions, numbered from 0", c.Partition, partitions)
+	}
+	if err := errors.Join(from.SetPartitions(ctx, partitions), to.SetPartitions(ctx, partitions)); err != nil {
+		return err
+	}
+	database, served, err := conn.Owner(asking, c.Partition)
+	if err != nil {
+		return err
+	}
+	numbers := int64(0)
+	switch {
+	case served:
+		return fmt.Errorf("a writer serves partition %d: stop it first", c.Partition)
+	case database == to.ID(): // by a try that was cut off
+	case database == from.ID():
+		if numbers, err = to.Receive(ctx, from, c.Partition, partitions); err != nil {
+			return err
+		}
+		crashpoint.Here("move.received")
+		asking, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		if err := conn.Assign(asking, c.Partition, to.ID()); err != nil {
+			return err
+		}
+		crashpoint.Here("move.assigned")
+	case database == "":
+		return fmt.Errorf("partition %d belongs to no database yet: start its writer with the one it is to have", c.Partition)
+	default:
+		return fmt.Errorf("partition %d belongs to database %s; %s is %s, and %s is %s", c.Partition, database, c.From, from.ID(), c.To, to.ID())
+	}
+	if err := from.Forget(ctx, to, c.Partition, partitions); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out.stdout, "partition %d belongs to %s now, with %d numbers\n", c.Partition, c.To, numbers)
+	return err
+}

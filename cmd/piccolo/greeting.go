@@ -60,7 +60,7 @@ func url(scheme string, addr net.Addr) string {
 // relative shortens a path that lies below the working directory.
 func relative(path string) string {
 	dir, err := os.Getwd()
-	if err != nil {
+	if err != nil || dir == "/" { // as a service has it
 		return path
 	}
 	if rel, err := filepath.Rel(dir, path); err == nil && !strings.HasPrefix(rel, "..") {

@@ -6,8 +6,12 @@ import (
 	"runtime/debug"
 )
 
-// release is set by the build of a package: -ldflags "-X main.release=1.2.3".
-var release = "0.1.0-dev"
+// Set by the build of a package: -ldflags "-X main.release=1.2.3". The commit is
+// only for a source whose commit go build does not find out.
+var (
+	release = "0.1.0-dev"
+	commit  string
+)
 
 type versionCmd struct{}
 
@@ -23,9 +27,12 @@ func version() string {
 		return release
 	}
 	v, modified := release, ""
+	if commit != "" {
+		v += "+" + commit
+	}
 	for _, s := range info.Settings {
 		switch {
-		case s.Key == "vcs.revision" && len(s.Value) >= 12:
+		case s.Key == "vcs.revision" && len(s.Value) >= 12 && commit == "":
 			v += "+" + s.Value[:12]
 		case s.Key == "vcs.modified" && s.Value == "true":
 			modified = ".modified"

@@ -43,6 +43,7 @@ type cli struct {
 	DB       dbCmd      `cmd:"" name:"db" help:"Look after the database."`
 	Verify   verifyCmd  `cmd:"" help:"Check that every increment that was accepted is there, once."`
 	Settings configCmd  `cmd:"" name:"config" help:"Look at the settings."`
+	Ready    readyCmd   `cmd:"" help:"Say whether a service on this machine does its work, check by check; exit code 2 if not."`
 	Version  versionCmd `cmd:"" help:"Print the version."`
 
 	Completion completionCmd `cmd:"" help:"Print what has a shell complete this command line."`

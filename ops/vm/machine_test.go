@@ -108,7 +108,7 @@ func (m *machine) eventually(what string, try func() error) {
 func (m *machine) options(port string) []string {
 	return []string{
 		"-q", "-i", filepath.Join(m.image, "key"), port, m.ssh,
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=60",
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15",
 	}
 }
 

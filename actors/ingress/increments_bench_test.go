@@ -62,8 +62,7 @@ func BenchmarkMany(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/perBody, "ns/increment")
 		})
-		head := in.reducers[0].tail.Load()
-		for head = in.reducers[0].tail.Load(); !head.empty(); head = in.reducers[0].tail.Load() {
+		for head := in.reducers[0].tail.Load(); !head.empty(); head = head.next.Load() {
 			in.reducers[0].seal(head, new(piccolo.Batch))
 		}
 		b.Run(fmt.Sprintf("flush-every-4/keys=%d", keys), func(b *testing.B) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -69,6 +70,9 @@ func TestTableOfOneHash(t *testing.T) {
 
 // An entry with its key takes a line of cache.
 func TestEntryOfAShortKeyIsOnePiece(t *testing.T) {
+	if size := unsafe.Sizeof(entry{}); size != 64 {
+		t.Errorf("an entry has %d bytes: what is inside should make it a line of cache", size)
+	}
 	key := []byte("key-00000001-abcd")
 	if n := testing.AllocsPerRun(100, func() { newEntry(key) }); n != 1 {
 		t.Errorf("%v allocations", n)

@@ -1,14 +1,18 @@
 package ingress_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/ingress"
@@ -134,6 +138,35 @@ func TestTokenComesBeforeTheRequestIsRead(t *testing.T) {
 	}
 	if r := d.send(request{method: http.MethodGet}); r.status != 405 {
 		t.Errorf("GET /increment: %d, want 405 for everyone", r.status)
+	}
+}
+
+// A stranger's body is not waited for.
+func TestTokenComesBeforeTheBody(t *testing.T) {
+	t.Parallel()
+	d, _, _ := guarded(t, tokensFile)
+	for _, path := range []string{"/increment", "/v1/increments"} {
+		for _, framing := range []string{"Content-Length: 10000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n2710\r\n"} {
+			head := "POST " + path + " HTTP/1.1\r\nHost: piccolo\r\n" + framing
+			c, err := net.Dial("tcp", d.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil { // the server gives a body 30
+				t.Fatal(err)
+			}
+			sent := strings.Repeat("k", 9_999)
+			if _, err := io.WriteString(c, head+sent); err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatalf("%s, %q: %v", path, framing, err)
+			}
+			r, _ := readReply(res)
+			d.declined(r, 401)
+		}
 	}
 }
 

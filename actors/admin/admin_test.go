@@ -134,6 +134,7 @@ func TestPagesOfTheOperator(t *testing.T) {
 	}{
 		{"/", 200, "<title>Piccolo</title>"},
 		{"/page/..%2fadmin.go", 404, ""},
+		{"/page/page.js", 200, "EventSource"},
 		{"/find?prefix=foo", 200, `[{"key":"foo","value":"9223372036854775807"},{"key":"foo\u003cb\u003e","value":"-1"}]`},
 		{"/find?prefix=bar", 200, `[]`},
 		{"/find?prefix=broken", 503, "no writer serves"},

@@ -14,6 +14,7 @@ import (
 // increment serves POST /increment: one pair in a form body, in the query
 // string, or in a JSON object.
 func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
+	begun := in.replies.begun()
 	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
 		// To ignore it would be to count a retry twice.
 		in.fail(ctx, newProblem(501, "%s is not supported: nothing was counted, send the increment without it", idempotencyHeader))
@@ -41,7 +42,7 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 		return
 	}
 	held := counted.Wait()
-	in.replies.acked(held, ctx.Time())
+	in.replies.acked(held, begun)
 	in.reply(ctx, counted, held, p.key)
 }
 

@@ -12,6 +12,7 @@ import (
 // increments serves POST /v1/increments: many pairs as NDJSON, as a JSON array
 // or as a form. All are counted, or none.
 func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
+	begun := in.replies.begun()
 	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
 		in.fail(ctx, newProblem(501, "%s is not supported: nothing was counted, send the increments without it", idempotencyHeader))
 		return
@@ -27,7 +28,7 @@ func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
 		return
 	}
 	held := in.await(ack, batches...)
-	in.replies.acked(held, ctx.Time())
+	in.replies.acked(held, begun)
 	in.replyMany(ctx, batches, n, held)
 }
 

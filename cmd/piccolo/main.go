@@ -42,6 +42,8 @@ type cli struct {
 	Decode   decodeCmd  `cmd:"" help:"Read a message of the stream: nats stream view PICCOLO --translate \"piccolo decode\"."`
 	DB       dbCmd      `cmd:"" name:"db" help:"Look after the database."`
 	Verify   verifyCmd  `cmd:"" help:"Check that every increment that was accepted is there, once."`
+	Top      topCmd     `cmd:"" help:"Watch the deployment in the terminal."`
+	Demo     demoCmd    `cmd:"" help:"Run a piccolo to throw away, with some clients, and prove at the end that the sums match."`
 	Settings configCmd  `cmd:"" name:"config" help:"Look at the settings."`
 	Ready    readyCmd   `cmd:"" help:"Say whether a service on this machine does its work, check by check; exit code 2 if not."`
 	Version  versionCmd `cmd:"" help:"Print the version."`

@@ -15,6 +15,7 @@ type Report struct {
 	At      time.Time `json:"at"`
 	API     string    `json:"api,omitempty"`
 	Admin   string    `json:"admin,omitempty"`
+	Sync    string    `json:"sync,omitempty"`    // of one with a NATS server inside: when that fsyncs
 	Unready string    `json:"unready,omitempty"` // which checks fail, and why
 	Error   string    `json:"error,omitempty"`   // the last that was logged
 	ErrorAt time.Time `json:"error_at,omitzero"`
@@ -80,6 +81,7 @@ type Backlog struct {
 	Batches  uint64 `json:"batches"`  // of these partitions, stored and not acked
 	Messages uint64 `json:"messages"` // in the stream
 	Bytes    uint64 `json:"bytes"`    // in the stream
+	MaxBytes int64  `json:"max_bytes"`
 }
 
 // Hot is a key whose value moves much.

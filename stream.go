@@ -53,6 +53,7 @@ type StreamState struct {
 	LastSeq    uint64 // of all partitions; never falls while the stream lives
 	Messages   uint64 // of all partitions
 	Bytes      uint64 // of all partitions
+	MaxBytes   int64  // that it may hold; -1 for as much as the server takes
 	Damaged    uint64 // bytes, of all partitions, that the server could not read since it started, and cut off
 	AckFloor   uint64 // every StreamSeq of this partition up to it has been acked
 	Pending    uint64 // of this partition, not delivered yet

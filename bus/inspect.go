@@ -28,6 +28,23 @@ type Inspection struct {
 	Deleted    int                 `json:"deleted"` // messages between first and last that are gone
 	Consumers  []InspectedConsumer `json:"consumers"`
 	Departs    []string            `json:"departs"` // from the contract, each with what to do
+	Now        time.Time           `json:"now"`     // by the server's clock
+}
+
+// ServerInfo is the NATS server that this process is connected to.
+type ServerInfo struct {
+	URL       string
+	Version   string
+	RoundTrip time.Duration
+}
+
+// Ask asks the server for an answer.
+func (b *Bus) Ask(ctx context.Context) (ServerInfo, error) {
+	start := time.Now()
+	if err := b.nc.FlushWithContext(ctx); err != nil {
+		return ServerInfo{}, fmt.Errorf("NATS does not answer: %w", err)
+	}
+	return ServerInfo{URL: b.nc.ConnectedUrlRedacted(), Version: b.nc.ConnectedServerVersion(), RoundTrip: time.Since(start)}, nil
 }
 
 // InspectedConsumer is what a writer has read of its partition.
@@ -71,6 +88,7 @@ func (b *Bus) Inspect(ctx context.Context) (_ *Inspection, err error) {
 		Deleted:   info.State.NumDeleted,
 		Consumers: []InspectedConsumer{},
 		Departs:   departs(&info.Config),
+		Now:       info.TimeStamp,
 	}
 	i.Partitions, err = strconv.Atoi(info.Config.Metadata[metaPartitions])
 	if err != nil || i.Partitions < 1 || i.Partitions > piccolo.MaxPartitions {
@@ -138,6 +156,7 @@ func departs(c *jetstream.StreamConfig) []string {
 	add(c.MaxMsgs > 0, "it takes %d messages at most: piccolo stream init bounds its bytes instead", c.MaxMsgs)
 	add(c.MaxMsgsPerSubject > 0, "it takes %d messages of a partition at most: piccolo stream init takes that off", c.MaxMsgsPerSubject)
 	add(c.MaxBytes <= 0, "its size has no bound, so that a full disk stops it before it can say that it is full; bound it with piccolo stream init --stream-max-bytes")
+	add(c.PersistMode != jetstream.DefaultPersistMode, "it is written behind its acknowledgements, whatever the server syncs: a power cut loses increments; delete it when it is empty, and make it with piccolo stream init")
 	add(c.NoAck, "it acknowledges nothing, so that no reply is ever sent; piccolo stream init sets that right")
 	add(c.Sealed, "it is sealed: nothing can be stored; delete it when it is empty, and make it with piccolo stream init")
 	add(c.Duplicates < time.Minute, "its duplicate window is %s, so that what is published again costs a fold; piccolo stream init makes it 2 minutes", c.Duplicates)

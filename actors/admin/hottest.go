@@ -49,7 +49,11 @@ func (h *hottest) add(deltas []piccolo.Delta) {
 	defer h.mu.Unlock()
 	h.fade(time.Now())
 	step := (len(deltas) + hotRows - 1) / hotRows
-	for i := rand.IntN(step); i < len(deltas); i += step {
+	for from := 0; from < len(deltas); from += step {
+		i := from + rand.IntN(step)
+		if i >= len(deltas) {
+			break
+		}
 		if deltas[i].Op != piccolo.OpAdd {
 			continue // by how much it moved is not known here
 		}

@@ -98,7 +98,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	}
 	conn.Own(store.ID(), true) // the stream is this process's own, too
 	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, c.Partitions)
-	s.reload = reload
+	s.reload, s.sync = reload, c.Sync
 	s.freshness = c.Freshness
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {

@@ -44,6 +44,7 @@ type cli struct {
 	Verify   verifyCmd  `cmd:"" help:"Check that every increment that was accepted is there, once."`
 	Top      topCmd     `cmd:"" help:"Watch the deployment in the terminal."`
 	Demo     demoCmd    `cmd:"" help:"Run a piccolo to throw away, with some clients, and prove at the end that the sums match."`
+	Doctor   doctorCmd  `cmd:"" help:"Look at everything that piccolo needs, and say how to put right what is wrong."`
 	Settings configCmd  `cmd:"" name:"config" help:"Look at the settings."`
 	Ready    readyCmd   `cmd:"" help:"Say whether a service on this machine does its work, check by check; exit code 2 if not."`
 	Version  versionCmd `cmd:"" help:"Print the version."`

@@ -61,6 +61,8 @@ func (s *service) openReporter(role, admin string, checks []admin.Check) *report
 			r.backlog(func(b *piccolo.Backlog) uint64 { return b.Messages }))
 		s.metrics.Gauge("piccolo_backlog_bytes", "Bytes of the messages in the stream; -1 where that is unknown.",
 			r.backlog(func(b *piccolo.Backlog) uint64 { return b.Bytes }))
+		s.metrics.Gauge("piccolo_stream_max_bytes", "What the stream may hold; 0 for as much as the server takes, -1 where that is unknown.",
+			r.backlog(func(b *piccolo.Backlog) uint64 { return uint64(max(b.MaxBytes, 0)) }))
 	}
 	return r
 }
@@ -115,7 +117,7 @@ func (r *reporter) report() *piccolo.Report {
 	defer cancel()
 	host, _ := os.Hostname()
 	report := &piccolo.Report{
-		ID: r.id, Role: r.role, Version: version(), Host: host, PID: os.Getpid(), Started: r.started, Admin: r.admin,
+		ID: r.id, Role: r.role, Version: version(), Host: host, PID: os.Getpid(), Started: r.started, Admin: r.admin, Sync: r.sync,
 	}
 	var unready []string
 	for _, c := range r.checks {
@@ -193,7 +195,7 @@ func (r *reporter) readBacklog(ctx context.Context) *piccolo.Backlog {
 			return nil
 		}
 		b.Batches += state.Pending + uint64(state.AckPending)
-		b.Messages, b.Bytes = state.Messages, state.Bytes
+		b.Messages, b.Bytes, b.MaxBytes = state.Messages, state.Bytes, state.MaxBytes
 	}
 	return b
 }

@@ -28,6 +28,7 @@ type service struct {
 
 	id         string // of the process, in its reports
 	dir        string // the data directory
+	sync       string // of the NATS server inside, where there is one
 	unclean    bool   // the process before this one on it was killed
 	partitions int
 	freshness  time.Duration

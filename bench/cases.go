@@ -1,58 +1,25 @@
 package main
 
-import (
-	"strings"
-	"time"
-
-	"github.com/valyala/fasthttp"
-)
-
-// A benchCase is a server under a load.
+// A benchCase is one of Piccolo's modes under one of the loads.
 type benchCase struct {
 	name string
-	ack  string
-	kind kind
-	rate int // requests a second on one connection; 0: as many as go
+	what subject
 }
 
-type kind int
-
-const (
-	noop     kind = iota // a server that does nothing
-	allInOne             // the whole pipeline in the process that is measured
-	ingress              // an ingress alone; stream and writer are elsewhere
-)
-
-var cases = []benchCase{
-	{name: "no-op", kind: noop},
-	{name: "memory", ack: "memory", kind: allInOne},
-	{name: "stored", ack: "stored", kind: allInOne},
-	{name: "applied", ack: "applied", kind: allInOne},
-	{name: "ingress-memory", ack: "memory", kind: ingress},
-	{name: "ingress-stored", ack: "stored", kind: ingress},
-	{name: "light-stored", ack: "stored", kind: allInOne, rate: 100},
-}
-
-func caseNames() string {
-	var names []string
-	for _, k := range cases {
-		names = append(names, k.name)
+// cases are what a request costs in each mode. The first is 1.0.
+func (b *bench) cases() []benchCase {
+	full := func(ack string) loader { return singles(b.Connections, b.Keys, keySize, ack) }
+	return []benchCase{
+		{"no-op", b.noop("fasthttp", full(""))},
+		{"memory", b.allInOne(full("memory"))},
+		{"stored", b.allInOne(full("stored"))},
+		{"applied", b.allInOne(full("applied"))},
+		{"ingress-memory", b.ingressAlone(full("memory"))},
+		{"ingress-stored", b.ingressAlone(full("stored"))},
+		{"few-stored", b.allInOne(singles(16, b.Keys, keySize, "stored"))},
+		{"light-stored", b.allInOne(trickle(100, b.Keys, "stored"))},
 	}
-	return strings.Join(names, ", ")
 }
 
-// serveNothing is what 1.0 stands for: a reply of the usual size, with nothing
-// behind it.
-func serveNothing(addr string) error {
-	server := fasthttp.Server{
-		Handler: func(ctx *fasthttp.RequestCtx) {
-			ctx.SetContentType("application/json")
-			ctx.SetBodyString(`{"ack":"memory","receipt":"0123456789abcdef.0.123"}` + "\n")
-		},
-		NoDefaultServerHeader: true,
-		ReadTimeout:           30 * time.Second,
-		WriteTimeout:          30 * time.Second,
-		IdleTimeout:           2 * time.Minute,
-	}
-	return server.ListenAndServe(addr)
-}
+// keySize of the loads, in bytes, where it is not what varies.
+const keySize = 17

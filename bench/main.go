@@ -1,18 +1,25 @@
-// Command bench measures what a request costs, next to a server that does
-// nothing, on the same machine in the same run:
+// Command bench measures what Piccolo costs, next to a server that does
+// nothing and to others that do the same work, on the same machine in the same
+// run:
 //
-//	go run ./bench
+//	go run ./bench                  CPU per request of each mode
+//	go run ./bench compare          everybody side by side
+//	go run ./bench growth           what grows with keys, connections, …
+//	go run ./bench step             a load that steps up and down
+//	go run ./bench start            idle, start, and catching up
+//
+// With --write, the results go into docs/performance.md.
 //
 // The server has one core, the load (wrk) the other. Absolute figures depend
 // on the machine and on its neighbours; the ratios carry over.
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -23,70 +30,73 @@ type cli struct {
 	Keys        int           `help:"Distinct keys." default:"10000"`
 	For         time.Duration `help:"How long each server is under load." default:"5s"`
 	Runs        int           `help:"How often everything is measured; the medians are printed." default:"3"`
-	Cases       []string      `help:"Only these of: ${cases}."`
+	Write       bool          `help:"Put the results into docs/performance.md."`
 
-	Noop string `hidden:"" help:"Serve nothing at this address."`
+	Cost    costCmd    `cmd:"" default:"withargs" help:"CPU per request of each of Piccolo's modes (the default)."`
+	Compare compareCmd `cmd:"" help:"Everybody does the same work."`
+	Growth  growthCmd  `cmd:"" help:"What grows with keys, connections, partitions, rows and bytes."`
+	Step    stepCmd    `cmd:"" help:"A load that steps up and down, and what flushes, commits and freshness do."`
+	Start   startCmd   `cmd:"" help:"Idle, start, and catching up with a backlog."`
+
+	Serve serveCmd `cmd:"" hidden:""`
+	Count countCmd `cmd:"" hidden:"" name:"count-in-nats"`
 }
 
 func main() {
-	var c cli
-	kong.Parse(&c, kong.Name("bench"), kong.Description("CPU per request against a server that does nothing."),
-		kong.Vars{"cases": caseNames()})
-	if err := c.run(); err != nil {
+	b := new(bench)
+	b.self, _ = os.Executable()
+	ctx := kong.Parse(&b.cli, kong.Name("bench"), kong.Description("What Piccolo costs, next to a server that does nothing, and to others."))
+	err := ctx.Run(b)
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func (c *cli) run() error {
-	if c.Noop != "" {
-		return serveNothing(c.Noop)
-	}
+// prepare builds the service, and says what is missing.
+func (b *bench) prepare() (err error) {
 	for tool, from := range map[string]string{"wrk": "wrk", "taskset": "util-linux"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%s is needed: apt-get install %s", tool, from)
 		}
 	}
-	dir, err := os.MkdirTemp("", "piccolo-bench")
-	if err != nil {
+	if b.dir, err = os.MkdirTemp("", "piccolo-bench"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	b := &bench{cli: *c, dir: dir, piccolo: filepath.Join(dir, "piccolo")}
-	if b.self, err = os.Executable(); err != nil {
-		return err
-	}
-	build := exec.Command("go", "build", "-o", b.piccolo, "./cmd/piccolo")
+	b.piccolo = filepath.Join(b.dir, "piccolo")
+	build := exec.Command("go", "build", "-trimpath", "-o", b.piccolo, "./cmd/piccolo")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build piccolo, from the top of the repository: %w", err)
 	}
-	results := make(map[string][]result)
-	for run := range c.Runs {
-		for _, k := range cases {
-			if !c.wants(k.name) {
+	return nil
+}
+
+type costCmd struct {
+	Cases []string `help:"Only these, and the first: no-op, memory, stored, applied, ingress-memory, ingress-stored, few-stored, light-stored."`
+}
+
+func (c *costCmd) Run(b *bench) error {
+	if err := b.prepare(); err != nil {
+		return err
+	}
+	cases, results := b.cases(), make(map[string][]result)
+	for run := range b.Runs {
+		for i, k := range cases {
+			if i > 0 && len(c.Cases) > 0 && !slices.Contains(c.Cases, k.name) {
 				continue
 			}
-			fmt.Fprintf(os.Stderr, "run %d of %d: %s\n", run+1, c.Runs, k.name)
-			r, err := b.measure(k)
+			fmt.Fprintf(os.Stderr, "run %d of %d: %s\n", run+1, b.Runs, k.name)
+			r, err := b.measure(k.what)
 			if err != nil {
-				return errors.Join(fmt.Errorf("%s: %w", k.name, err))
+				return fmt.Errorf("%s: %w", k.name, err)
 			}
 			results[k.name] = append(results[k.name], r)
 		}
 	}
-	print(os.Stdout, results)
-	return nil
-}
-
-func (c *cli) wants(name string) bool {
-	if len(c.Cases) == 0 || name == "no-op" {
-		return true
-	}
-	for _, wanted := range c.Cases {
-		if wanted == name {
-			return true
-		}
-	}
-	return false
+	return b.publish("cost", table(cases, results), nil)
 }

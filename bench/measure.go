@@ -1,20 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -25,57 +19,59 @@ type bench struct {
 
 // result is what one case came to in one run.
 type result struct {
-	requests  float64       // a second
-	cpu       time.Duration // of the server, per request
-	p50, p99  time.Duration // of the reply
-	freshness histogram     // accepted to committed
-	rss       int           // KiB, before the load
-	rows      float64       // per increment
+	increments float64       // a second
+	cpu        float64       // of the server, ns per increment
+	p50, p99   time.Duration // of the reply
+	freshness  histogram     // accepted to committed
+	idle, rss  int           // KiB, before the load and under it
+	rows       float64       // per increment
 }
 
-const serverCore, loadCore = "0", "1"
+// A subject is a server and a load for it.
+type subject struct {
+	start  func(*stage) error
+	load   func(*stage, time.Duration) (loaded, error)
+	scrape string // the address that has the service's metrics, if any
+}
 
-// measure starts the servers of a case, warms them up, and measures them.
-func (b *bench) measure(k benchCase) (r result, err error) {
-	dir, err := os.MkdirTemp(b.dir, k.name)
+// measure starts the servers of a subject, warms them up, and measures them.
+func (b *bench) measure(k subject) (r result, err error) {
+	s, err := b.newStage()
 	if err != nil {
 		return r, err
 	}
-	api, admin := freeAddr(), freeAddr()
-	measured, scrape, stop, err := b.start(k, dir, api, admin)
-	defer func() { stop() }()
-	if err != nil {
-		return r, err
-	}
-	if err := waitFor("http://" + api + "/increment?key=warm&value=0"); err != nil {
+	defer s.stop()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, s.said())
+		}
+	}()
+	if err := k.start(s); err != nil {
 		return r, err
 	}
 	time.Sleep(time.Second) // let the start settle, to read the idle memory
-	r.rss = rss(measured.Process.Pid)
-
-	load := b.wrk
-	if k.rate > 0 {
-		load = b.trickle
-	}
-	if _, err := load(k, dir, api, time.Second); err != nil {
+	r.idle = s.rss()
+	if _, err := k.load(s, time.Second); err != nil {
 		return r, err
 	}
-	before, err := metrics(scrape)
+	before, err := metrics(k.scrape)
 	if err != nil {
 		return r, err
 	}
-	cpu, start := cpuTime(measured.Process.Pid), time.Now()
-	l, err := load(k, dir, api, b.For)
+	cpu, start := s.cpu(), time.Now()
+	l, err := k.load(s, b.For)
 	if err != nil {
 		return r, err
 	}
 	took := time.Since(start)
-	if l.requests > 0 {
-		r.cpu = (cpuTime(measured.Process.Pid) - cpu) / time.Duration(l.requests)
+	r.rss = s.rss()
+	if l.increments == 0 {
+		return r, errors.New("nothing was counted in time")
 	}
-	r.requests = float64(l.requests) / took.Seconds()
+	r.cpu = float64((s.cpu() - cpu).Nanoseconds()) / float64(l.increments)
+	r.increments = float64(l.increments) / took.Seconds()
 	r.p50, r.p99 = l.p50, l.p99
-	after, err := metrics(scrape)
+	after, err := metrics(k.scrape)
 	if err != nil {
 		return r, err
 	}
@@ -86,113 +82,95 @@ func (b *bench) measure(k benchCase) (r result, err error) {
 	return r, nil
 }
 
-// start starts what a case needs: the process that is measured on a core of its
-// own, everything else on the core of the load.
-func (b *bench) start(k benchCase, dir, api, admin string) (measured *exec.Cmd, scrape string, stop func(), err error) {
-	var started []*exec.Cmd
-	stop = func() {
-		for _, cmd := range slices.Backward(started) {
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			_ = cmd.Wait()
-		}
+// allInOne is the whole service in the process that is measured.
+func (b *bench) allInOne(load func(api string) func(*stage, time.Duration) (loaded, error), flags ...string) subject {
+	api, admin := freeAddr(), freeAddr()
+	return subject{
+		start: func(s *stage) error {
+			err := s.serve(b.piccolo, append([]string{"all-in-one", "--data", filepath.Join(s.dir, "data"),
+				"--listen", api, "--admin", admin, "--nats-listen", "off"}, flags...)...)
+			if err != nil {
+				return err
+			}
+			return waitFor("http://" + admin + "/readyz")
+		},
+		load:   load(api),
+		scrape: admin,
 	}
-	launch := func(core, program string, args ...string) (*exec.Cmd, error) {
-		log, err := os.Create(filepath.Join(dir, fmt.Sprintf("%d.log", len(started))))
-		if err != nil {
-			return nil, err
-		}
-		cmd := exec.Command("taskset", append([]string{"-c", core, program}, args...)...)
-		cmd.Stdout, cmd.Stderr = log, log
-		if err := cmd.Start(); err != nil {
-			return nil, err
-		}
-		started = append(started, cmd)
-		return cmd, nil
-	}
-	switch k.kind {
-	case noop:
-		measured, err = launch(serverCore, b.self, "--noop", api)
-		return measured, "", stop, err
-	case allInOne:
-		measured, err = launch(serverCore, b.piccolo, "all-in-one",
-			"--data", dir, "--listen", api, "--admin", admin, "--nats-listen", "off")
-		return measured, admin, stop, err
-	}
-	// An all-in-one elsewhere is the NATS server and the writer of the ingress.
-	nats, elsewhere, rest := freeAddr(), freeAddr(), filepath.Join(dir, "rest")
-	if _, err = launch(loadCore, b.piccolo, "all-in-one",
-		"--data", rest, "--listen", freeAddr(), "--admin", elsewhere, "--nats-listen", nats); err != nil {
-		return nil, "", stop, err
-	}
-	if err = waitFor("http://" + elsewhere + "/readyz"); err != nil {
-		return nil, "", stop, err
-	}
-	measured, err = launch(serverCore, b.piccolo, "ingress",
-		"--data", filepath.Join(dir, "ingress"), "--listen", api, "--admin", admin, "--nats", "nats://"+nats)
-	return measured, elsewhere, stop, err
 }
 
-func freeAddr() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err) // loopback is always there
+// ingressAlone has stream and writer elsewhere, in an all-in-one on the core
+// of the load.
+func (b *bench) ingressAlone(load func(api string) func(*stage, time.Duration) (loaded, error)) subject {
+	api, nats, elsewhere := freeAddr(), freeAddr(), freeAddr()
+	return subject{
+		start: func(s *stage) error {
+			_, err := s.launch(loadCore, b.piccolo, "all-in-one", "--data", filepath.Join(s.dir, "rest"),
+				"--listen", freeAddr(), "--admin", elsewhere, "--nats-listen", nats)
+			if err != nil {
+				return err
+			}
+			if err := waitFor("http://" + elsewhere + "/readyz"); err != nil {
+				return err
+			}
+			admin := freeAddr()
+			err = s.serve(b.piccolo, "ingress", "--data", filepath.Join(s.dir, "ingress"),
+				"--listen", api, "--admin", admin, "--nats", "nats://"+nats)
+			if err != nil {
+				return err
+			}
+			return waitFor("http://" + admin + "/readyz")
+		},
+		load:   load(api),
+		scrape: elsewhere,
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
-func waitFor(address string) error {
-	var err error
-	for range 200 {
+// noop is this program, serving nothing.
+func (b *bench) noop(engine string, load func(api string) func(*stage, time.Duration) (loaded, error)) subject {
+	api := freeAddr()
+	return subject{
+		start: func(s *stage) error {
+			if err := s.serve(b.self, "serve", engine, api); err != nil {
+				return err
+			}
+			return listening(api)
+		},
+		load: load(api),
+	}
+}
+
+// listening returns when something accepts connections at addr.
+func listening(addr string) (err error) {
+	for range 600 {
+		var c net.Conn
+		if c, err = net.DialTimeout("tcp", addr, time.Second); err == nil {
+			return c.Close()
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
+func waitFor(url string) (err error) {
+	for range 1200 {
 		var reply *http.Response
-		if strings.Contains(address, "/increment") {
-			reply, err = http.Post(address, "", nil)
-		} else {
-			reply, err = http.Get(address)
-		}
-		if err == nil {
+		if reply, err = http.Get(url); err == nil {
 			_ = reply.Body.Close()
 			if reply.StatusCode < 300 {
 				return nil
 			}
-			err = fmt.Errorf("status %s", reply.Status)
+			err = fmt.Errorf("%s: status %s", url, reply.Status)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(25 * time.Millisecond)
 	}
-	u, _ := url.Parse(address)
-	return fmt.Errorf("%s is not ready: %w", u.Host, err)
-}
-
-// cpuTime is what a process has used on all of its threads.
-func cpuTime(pid int) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+2:]))
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * time.Second / 100 // USER_HZ, on every Linux there is
-}
-
-func rss(pid int) (kib int) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
-			kib, _ = strconv.Atoi(strings.Fields(value)[0])
-		}
-	}
-	return kib
+	return err
 }
 
 // figures are what the service's metrics say.
 type figures struct {
-	freshness        histogram
-	increments, rows float64
+	freshness                          histogram
+	increments, rows, commits, flushes float64
 }
 
 func metrics(admin string) (f figures, err error) {
@@ -223,6 +201,10 @@ func metrics(admin string) (f figures, err error) {
 			f.increments = value
 		case name == "piccolo_folded_rows_total":
 			f.rows = value
+		case name == "piccolo_commit_seconds_count":
+			f.commits = value
+		case name == "piccolo_flush_seconds_count":
+			f.flushes = value
 		}
 	}
 	return f, nil

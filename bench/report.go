@@ -2,10 +2,9 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"slices"
-	"text/tabwriter"
+	"strings"
 	"time"
 )
 
@@ -40,29 +39,28 @@ func (h histogram) quantile(q float64) time.Duration {
 	return 0
 }
 
-// print writes the medians of every case as a table in Markdown.
-func print(w io.Writer, results map[string][]result) {
-	base := median(results["no-op"], func(r result) float64 { return float64(r.cpu) })
-	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', tabwriter.AlignRight|tabwriter.Debug)
-	fmt.Fprintln(t, "case\trequests/s\tCPU/request\tratio\treply p50\treply p99\tfreshness p50 ≤\tp99 ≤\trows/increment\tidle RSS\t")
+// table writes the medians of every case in Markdown.
+func table(cases []benchCase, results map[string][]result) string {
+	base := median(results[cases[0].name], func(r result) float64 { return r.cpu })
+	var t strings.Builder
+	fmt.Fprintln(&t, "| case | requests/s | CPU/request | ratio | reply p50 | reply p99 | freshness p50 ≤ | p99 ≤ | rows/increment |")
+	fmt.Fprintln(&t, "|---|---:|---:|---:|---:|---:|---:|---:|---:|")
 	for _, k := range cases {
 		rs := results[k.name]
 		if len(rs) == 0 {
 			continue
 		}
-		cpu := median(rs, func(r result) float64 { return float64(r.cpu) })
-		fmt.Fprintf(t, "%s\t%.0f\t%.1f µs\t%.2f\t%s\t%s\t%s\t%s\t%.2f\t%.0f MiB\t\n", k.name,
-			median(rs, func(r result) float64 { return r.requests }),
-			cpu/1000, cpu/base,
+		cpu := median(rs, func(r result) float64 { return r.cpu })
+		fmt.Fprintf(&t, "| %s | %s | %s | %.2f | %s | %s | %s | %s | %.2f |\n", k.name,
+			thousands(median(rs, func(r result) float64 { return r.increments })), micro(cpu), cpu/base,
 			duration(rs, func(r result) time.Duration { return r.p50 }),
 			duration(rs, func(r result) time.Duration { return r.p99 }),
 			duration(rs, func(r result) time.Duration { return r.freshness.quantile(.5) }),
 			duration(rs, func(r result) time.Duration { return r.freshness.quantile(.99) }),
 			median(rs, func(r result) float64 { return r.rows }),
-			median(rs, func(r result) float64 { return float64(r.rss) / 1024 }),
 		)
 	}
-	_ = t.Flush()
+	return t.String()
 }
 
 func median(rs []result, figure func(result) float64) float64 {
@@ -77,6 +75,14 @@ func median(rs []result, figure func(result) float64) float64 {
 	return figures[len(figures)/2]
 }
 
-func duration(rs []result, figure func(result) time.Duration) time.Duration {
-	return time.Duration(median(rs, func(r result) float64 { return float64(figure(r)) })).Round(10 * time.Microsecond)
+// duration is a median for a table, empty where it was not measured.
+func duration(rs []result, figure func(result) time.Duration) string {
+	d := time.Duration(median(rs, func(r result) float64 { return float64(figure(r)) }))
+	switch {
+	case d == 0:
+		return ""
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.2f ms", d.Seconds()*1000)
+	}
+	return fmt.Sprintf("%.1f ms", d.Seconds()*1000)
 }

@@ -23,7 +23,6 @@ func (in *Ingress) newServer() *fasthttp.Server {
 		IdleTimeout:                  2 * time.Minute,
 		Concurrency:                  256 << 10, // connections; each costs a goroutine and its buffers
 		CloseOnShutdown:              true,
-		LazyRequestTime:              true, // nobody asks for it
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
 		SecureErrorLogMessage:        true, // no client's bytes in the log

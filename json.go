@@ -68,7 +68,7 @@ func DecodeBatchJSON(data []byte, id BatchID, b *Batch) error {
 		if err := CheckIdempotencyKey(o.Key); err != nil {
 			return fmt.Errorf("batch: once %d: idempotency_key %w", i, err)
 		}
-		payload := NewPayload()
+		var payload Payload
 		for j, jd := range o.Deltas {
 			d, err := jd.delta()
 			switch {

@@ -1,6 +1,10 @@
 package ingress
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/piccolo-counter/piccolo"
+)
 
 // entry is a key with its delta in an open batch, if it has one. The lock of
 // its stripe guards it. With a key that is not long it is a line of cache, so that
@@ -12,7 +16,8 @@ type entry struct {
 	total  bool     // somebody waits for the key's total after the commit
 	used   bool     // since the last sweep
 	left   bool     // no longer in the table: its key has another delta
-	inside [29]byte // what key points at, where it is not longer
+	op     piccolo.Op
+	inside [28]byte // what key points at, where it is not longer
 }
 
 // newEntry copies key, which may be reused by the caller.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -368,14 +369,19 @@ func (s *stream) check(m *piccolo.Message) (b piccolo.Batch) {
 	if err := piccolo.DecodeBatch(data, &b); err != nil {
 		s.t.Errorf("batch %s: %v", m.ID, err)
 	}
-	if b.BatchID != m.ID || len(b.Deltas) != m.Keys || b.Increments != m.Increments {
+	if b.BatchID != m.ID || b.Keys() != m.Keys || b.Increments != m.Increments {
 		s.t.Errorf("message %s of %d keys and %d increments holds batch %s of %d and %d",
-			m.ID, m.Keys, m.Increments, b.BatchID, len(b.Deltas), b.Increments)
+			m.ID, m.Keys, m.Increments, b.BatchID, b.Keys(), b.Increments)
 	}
-	if b.Increments == 0 || len(b.Deltas) == 0 || b.Accepted.IsZero() {
-		s.t.Errorf("batch %s of %d deltas for %d increments, accepted %s", b.BatchID, len(b.Deltas), b.Increments, b.Accepted)
+	sets := slices.ContainsFunc(b.Deltas, func(d piccolo.Delta) bool { return d.Op != piccolo.OpAdd })
+	if b.Increments == 0 && !sets || b.Keys() == 0 || b.Accepted.IsZero() {
+		s.t.Errorf("batch %s of %d deltas for %d increments, accepted %s", b.BatchID, b.Keys(), b.Increments, b.Accepted)
 	}
-	for _, d := range b.Deltas {
+	all := slices.Clone(b.Deltas)
+	for _, o := range b.Onces {
+		all = append(all, o.Deltas...)
+	}
+	for _, d := range all {
 		if p := piccolo.Partition(piccolo.Hash(d.Key), s.partitions); p != b.Partition {
 			s.t.Errorf("key %q of partition %d in batch %s", d.Key, p, b.BatchID)
 		}
@@ -397,7 +403,7 @@ func (s *stream) Flushed(f piccolo.Flush) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range s.batches {
-		if f.Increments == b.Increments && f.Keys == len(b.Deltas) && f.Bytes > 0 {
+		if f.Increments == b.Increments && f.Keys == b.Keys() && f.Bytes > 0 {
 			return
 		}
 	}

@@ -15,11 +15,6 @@ import (
 // string, or in a JSON object.
 func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 	begun := in.replies.begun()
-	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
-		// To ignore it would be to count a retry twice.
-		in.fail(ctx, newProblem(501, "%s is not supported: nothing was counted, send the increment without it", idempotencyHeader))
-		return
-	}
 	body, _ := in.bodies.Get().(*[]byte)
 	if body == nil {
 		body = new([]byte)
@@ -36,6 +31,10 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 		in.fail(ctx, problem)
 		return
 	}
+	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
+		in.incrementOnce(ctx, p.key, value, ack, begun)
+		return
+	}
 	counted, err := in.Count(p.key, value, ack)
 	if err != nil {
 		in.fail(ctx, unavailable(err))
@@ -49,31 +48,38 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 // decode reads the pair of a request, which points into the request and into
 // buf.
 func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) (value int64, problem *problem) {
-	if problem = p.parseForm(query, true); problem != nil {
+	if problem = in.decodeFields(ctx, query, buf, p); problem != nil {
 		return 0, problem
 	}
+	return p.increment(in.MaxKeyBytes)
+}
+
+// decodeFields reads what a request says in query and body, and does not look
+// at it.
+func (in *Ingress) decodeFields(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) *problem {
+	if problem := p.parseForm(query, true); problem != nil {
+		return problem
+	}
 	if encoding := contentEncoding(ctx); encoding != nil {
-		p := newProblem(415, "Content-Encoding %s is not taken for one increment: send it as it is, or many to POST /v1/increments", quote(encoding))
+		p := newProblem(415, "Content-Encoding %s is not taken for one number: send it as it is, or many increments to POST /v1/increments", quote(encoding))
 		p.acceptEncoding = "identity"
-		return 0, p
+		return p
 	}
 	limit := min(in.MaxBody, in.longestPair())
 	body, err := readAll(ctx, *buf, limit)
 	if *buf = body; err != nil {
-		return 0, in.unread(err, limit)
+		return in.unread(err, limit)
 	}
 	switch media := mediaType(ctx); {
+	case len(body) == 0 && ctx.IsDelete():
+		return nil // whatever it would be
 	case bytes.EqualFold(media, []byte("application/json")):
-		problem = p.parseObject(body)
+		return p.parseObject(body)
 	case len(media) == 0, bytes.EqualFold(media, []byte("application/x-www-form-urlencoded")):
-		problem = p.parseForm(body, false)
+		return p.parseForm(body, false)
 	default:
-		problem = newProblem(415, "Content-Type %s is not taken: use application/x-www-form-urlencoded or application/json", quote(media))
+		return newProblem(415, "Content-Type %s is not taken: use application/x-www-form-urlencoded or application/json", quote(media))
 	}
-	if problem != nil {
-		return 0, problem
-	}
-	return p.increment(in.MaxKeyBytes)
 }
 
 // longestPair is how many bytes a pair takes at most, however it is written: a

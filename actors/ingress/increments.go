@@ -13,23 +13,36 @@ import (
 // or as a form. All are counted, or none.
 func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
 	begun := in.replies.begun()
-	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
-		in.fail(ctx, newProblem(501, "%s is not supported: nothing was counted, send the increments without it", idempotencyHeader))
-		return
-	}
 	ack, problem := in.ackOfMany(ctx, query)
 	if problem != nil {
 		in.fail(ctx, problem)
 		return
 	}
-	batches, n, problem := in.take(ctx, ack)
+	idempotency, problem := idempotencyKey(ctx)
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	if idempotency != nil {
+		in.incrementsOnce(ctx, idempotency, ack, begun)
+		return
+	}
+	var batches []*pending
+	n, problem := in.take(ctx, func(b *bulk) (err error) {
+		batches, err = in.countAll(b, ack)
+		return err
+	})
 	if problem != nil {
 		in.fail(ctx, problem)
 		return
 	}
 	held := in.await(ack, batches...)
 	in.replies.acked(held, begun)
-	in.replyMany(ctx, batches, n, held)
+	receipt := make(piccolo.Receipt, len(batches))
+	for i, p := range batches {
+		receipt[i] = p.id
+	}
+	replyMany(ctx, []byte(receipt.String()), n, held)
 }
 
 // ackOfMany reads the query, which says nothing but what to wait for.
@@ -44,27 +57,27 @@ func (in *Ingress) ackOfMany(ctx *fasthttp.RequestCtx, query []byte) (piccolo.Ac
 	return in.ackMode(ctx, &p)
 }
 
-// take decodes the body, all of it, and counts its n increments. What it needs
-// for that is given back before the reply is waited for.
-func (in *Ingress) take(ctx *fasthttp.RequestCtx, ack piccolo.Ack) (batches []*pending, n int, problem *problem) {
+// take decodes the body, all of it, and has its n increments counted. What it
+// needs for that is given back before the reply is waited for.
+func (in *Ingress) take(ctx *fasthttp.RequestCtx, count func(*bulk) error) (n int, problem *problem) {
 	limit := min(in.MaxBody, maxBulk)
 	src, err := newWire(ctx, limit)
 	if err != nil {
-		return nil, 0, in.unread(err, limit)
+		return 0, in.unread(err, limit)
 	}
 	t := in.openIntake()
 	defer t.close()
 	if problem := t.readEncoded(&src, contentEncoding(ctx), mediaType(ctx), limit); problem != nil {
-		return nil, 0, problem
+		return 0, problem
 	}
 	_ = ctx.Request.CloseBodyStream() // it has been read to its end
 	if t.bulk.count == 0 {
-		return nil, 0, newProblem(400, "the body has no increments")
+		return 0, newProblem(400, "the body has no increments")
 	}
-	if batches, err = in.countAll(t.bulk, ack); err != nil {
-		return nil, 0, unavailable(err)
+	if err := count(t.bulk); err != nil {
+		return 0, in.uncounted(err)
 	}
-	return batches, t.bulk.count, nil
+	return t.bulk.count, nil
 }
 
 // read reads the increments of a body of a media type.
@@ -84,12 +97,7 @@ func (t *intake) read(src io.Reader, media []byte) *problem {
 
 // replyMany says what holds, names the batches, and says how many increments
 // they carry.
-func (in *Ingress) replyMany(ctx *fasthttp.RequestCtx, batches []*pending, n int, held piccolo.Ack) {
-	receipt := make(piccolo.Receipt, len(batches))
-	for i, p := range batches {
-		receipt[i] = p.id
-	}
-	text := []byte(receipt.String())
-	replyHead(ctx, held, text)
-	ctx.Response.SwapBody(appendReply(ctx.Response.SwapBody(nil)[:0], held, text, "counted", int64(n)))
+func replyMany(ctx *fasthttp.RequestCtx, receipt []byte, n int, held piccolo.Ack) {
+	replyHead(ctx, held, receipt)
+	ctx.Response.SwapBody(appendReply(ctx.Response.SwapBody(nil)[:0], held, receipt, "counted", int64(n)))
 }

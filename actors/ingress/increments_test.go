@@ -172,7 +172,7 @@ func TestManyIncrementsAreRefused(t *testing.T) {
 		{"unknown ack", request{target: "/v1/increments?ack=soon", contentType: ndjson, body: line}, 400, -1, "Piccolo-Ack", "none of memory"},
 		{"another type", many("text/plain", line), 415, -1, "", `Content-Type "text/plain"`},
 		{"too large", inLines(strings.Repeat(line, 50)), 413, -1, "", "larger than 1024 bytes"},
-		{"a retry made safe", request{target: "/v1/increments", contentType: ndjson, body: line, header: http.Header{"Idempotency-Key": {"5c1d4a6e"}}}, 501, -1, "", "Idempotency-Key is not supported"},
+		{"a blank idempotency key", request{target: "/v1/increments", contentType: ndjson, body: line, header: http.Header{"Idempotency-Key": {""}}}, 400, -1, "Idempotency-Key", "is 0 bytes long, want 8 to 255"},
 	} {
 		for _, chunked := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, chunked %v", c.name, chunked), func(t *testing.T) {

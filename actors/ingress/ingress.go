@@ -63,6 +63,7 @@ type Ingress struct {
 	flushers []*flusher
 	keys     *budget
 	waiting  *waiting
+	recent   recent
 	patience *patience
 	replies  Replies
 	silent   silent
@@ -126,6 +127,7 @@ func (in *Ingress) Applied(a piccolo.Applied) {
 	if a.Partition < len(in.flushers) {
 		in.flushers[a.Partition].pace.applied(a, time.Now())
 	}
+	in.recent.forget(a.Conflicts)
 	in.waiting.applied(a)
 }
 

@@ -15,12 +15,7 @@ import (
 // number serves GET /v1/numbers/{key}: the committed value of a key, once the
 // batches named by ?after=RECEIPT are in it.
 func (in *Ingress) number(ctx *fasthttp.RequestCtx, path, query []byte) {
-	key, problem := unescape("key", path, '+') // in a path, + is itself
-	if problem == nil {
-		if err := piccolo.CheckKey(key, in.MaxKeyBytes); err != nil {
-			problem = bad("key", "%v: %s", err, quote(key))
-		}
-	}
+	key, problem := in.pathKey(path)
 	var s selection
 	if problem == nil {
 		problem = s.parse(query, "after")

@@ -29,6 +29,7 @@ type reducer struct {
 
 	tail    atomic.Pointer[pending] // new deltas go here
 	stripes [stripes]stripe
+	once    onceStripe
 }
 
 type stripe struct {
@@ -50,6 +51,7 @@ type pending struct {
 	bytes    atomic.Int64 // that its deltas take on the wire
 	next     atomic.Pointer[pending]
 	lots     [stripes]lot // each guarded by the lock of its stripe
+	onces    []piccolo.Once
 
 	waiters   atomic.Int32  // replies that wait for it
 	crowd     int32         // how many waited for the batch before: they may be back soon
@@ -59,6 +61,8 @@ type pending struct {
 	stored  chan struct{} // closed when the stream has it
 	applied chan struct{} // closed when the database has it
 	totals  map[string]int64
+
+	conflicts []piccolo.Claim // of its onces, once applied is closed
 }
 
 // lot is what one stripe has in a batch.
@@ -140,6 +144,9 @@ func (r *reducer) reduceTo(e *entry, hash uint64, value int64, from *purse) (*en
 		r.join(s, i, e)
 	} else if sum, ok := piccolo.Add(e.delta, value); ok {
 		e.delta = sum
+		if e.op == piccolo.OpRemove {
+			e.op = piccolo.OpSet // there is something again, if it is 0
+		}
 	} else {
 		// The sum leaves int64: the delta stays in its batch as it is, and
 		// the key gets another.
@@ -152,6 +159,32 @@ func (r *reducer) reduceTo(e *entry, hash uint64, value int64, from *purse) (*en
 		r.join(s, i, e)
 	}
 	return e, true
+}
+
+// set has the batch that it returns set or remove the key. What the batch held
+// of the key is overwritten, and what is added to it from now on is on top.
+// After an error nothing is set.
+func (r *reducer) set(key []byte, d piccolo.Delta) (*pending, error) {
+	hash := piccolo.Hash(key)
+	i := stripeOf(hash)
+	s := &r.stripes[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, piccolo.ErrStopping
+	}
+	e, ok := s.find(hash, key, &purse{budget: r.budget})
+	if !ok {
+		return nil, piccolo.ErrBusy
+	}
+	e.delta, e.op = d.Value, d.Op
+	if e.batch == nil {
+		r.join(s, i, e)
+	}
+	if d.WantTotal {
+		e.wantTotal()
+	}
+	return e.batch, nil
 }
 
 // find returns the entry of key, which is made where there is none and the
@@ -178,25 +211,28 @@ func (e *entry) wantTotal() {
 // join puts e into the batch at the tail that has room for it. The lock of the
 // stripe is held, which is what lets seal know when a batch is complete.
 func (r *reducer) join(s *stripe, i int, e *entry) {
-	size := int64(piccolo.MaxDeltaSize(len(e.key)))
+	p := r.room(int64(piccolo.MaxDeltaSize(len(e.key))))
+	l := &p.lots[i]
+	if l.entries == nil {
+		l.entries, s.spare = s.spare[:0], nil
+	}
+	l.entries = append(l.entries, e)
+	e.batch, e.used = p, true
+}
+
+// room returns the batch at the tail that has room for size bytes, which are
+// taken. A lock that seal takes is held.
+func (r *reducer) room(size int64) *pending {
 	p := r.tail.Load()
 	for {
 		taken := p.bytes.Add(size)
-		first := taken == size // a batch takes at least one delta
-		if first {
+		if taken == size { // a batch takes at least one delta
 			p.accepted.Store(time.Now().UnixNano())
+			signal(r.opened)
+			return p
 		}
-		if first || taken <= r.limit {
-			l := &p.lots[i]
-			if l.entries == nil {
-				l.entries, s.spare = s.spare[:0], nil
-			}
-			l.entries = append(l.entries, e)
-			e.batch, e.used = p, true
-			if first {
-				signal(r.opened)
-			}
-			return
+		if taken <= r.limit {
+			return p
 		}
 		p = r.advance(p)
 	}
@@ -220,12 +256,13 @@ func (r *reducer) advance(p *pending) *pending {
 func (r *reducer) seal(p *pending, b *piccolo.Batch) {
 	r.advance(p)
 	*b = piccolo.Batch{BatchID: p.id, Deltas: b.Deltas[:0]}
+	r.sealOnces(p, b)
 	for i := range r.stripes {
 		s, l := &r.stripes[i], &p.lots[i]
 		s.mu.Lock()
 		for _, e := range l.entries {
-			b.Deltas = append(b.Deltas, piccolo.Delta{Key: e.key, Value: e.delta, WantTotal: e.total})
-			e.batch, e.delta, e.total = nil, 0, false
+			b.Deltas = append(b.Deltas, piccolo.Delta{Key: e.key, Value: e.delta, Op: e.op, WantTotal: e.total})
+			e.batch, e.delta, e.op, e.total = nil, 0, piccolo.OpAdd, false
 			if e.left {
 				r.budget.used.Add(-1)
 			}
@@ -266,7 +303,9 @@ func (r *reducer) accepted() (n uint64) {
 		n += s.counted
 		s.mu.Unlock()
 	}
-	return n
+	r.once.mu.Lock()
+	defer r.once.mu.Unlock()
+	return n + r.once.counted
 }
 
 // close makes every later add fail.

@@ -122,7 +122,20 @@ func TestIncrementRefuses(t *testing.T) {
 		{"body too large", inForm("key=foo&value=10&key=" + strings.Repeat("k", 1<<10)), 413, "", "larger than 1024 bytes"},
 		{"body too large in chunks", request{contentType: form, body: strings.Repeat("&", 1<<10) + "key=foo&value=10", chunked: true}, 413, "", "larger than 1024 bytes"},
 
-		{"a retry made safe", request{contentType: form, body: "key=foo&value=10", header: http.Header{"Idempotency-Key": {"5c1d4a6e"}}}, 501, "", "Idempotency-Key is not supported"},
+		{"blank idempotency key", request{contentType: form, body: "key=foo&value=10", header: http.Header{"Idempotency-Key": {""}}}, 400, "Idempotency-Key", "is 0 bytes long, want 8 to 255"},
+		{"idempotency key too short", request{contentType: form, body: "key=foo&value=10", header: http.Header{"Idempotency-Key": {"1234567"}}}, 400, "Idempotency-Key", "is 7 bytes long, want 8 to 255"},
+		{"idempotency key too long", request{contentType: form, body: "key=foo&value=10", header: http.Header{"Idempotency-Key": {strings.Repeat("k", 256)}}}, 400, "Idempotency-Key", "is 256 bytes long, want 8 to 255"},
+		{"two idempotency keys", request{contentType: form, body: "key=foo&value=10", header: http.Header{"Idempotency-Key": {"order-4711", "order-4712"}}}, 400, "Idempotency-Key", "is given twice"},
+
+		{"set without a value", request{method: "PUT", target: "/v1/numbers/foo", contentType: form}, 400, "value", "is missing"},
+		{"set to no integer", request{method: "PUT", target: "/v1/numbers/foo", contentType: jsonObject, body: `{"value":1.5}`}, 400, "value", "is not an integer"},
+		{"set with a key in the body", request{method: "PUT", target: "/v1/numbers/foo", contentType: form, body: "key=foo&value=1"}, 400, "key", "stands in the path"},
+		{"set of a blank key", request{method: "PUT", target: "/v1/numbers/", contentType: form, body: "value=1"}, 400, "key", "is blank"},
+		{"set from memory", request{method: "PUT", target: "/v1/numbers/foo?ack=memory", contentType: form, body: "value=1"}, 400, "Piccolo-Ack", "want stored or applied"},
+		{"set from memory, by header", request{method: "PUT", target: "/v1/numbers/foo", contentType: form, body: "value=1", header: http.Header{"Piccolo-Ack": {"memory"}}}, 400, "Piccolo-Ack", "want stored or applied"},
+		{"set with an idempotency key", request{method: "PUT", target: "/v1/numbers/foo", contentType: form, body: "value=1", header: http.Header{"Idempotency-Key": {"order-4711"}}}, 400, "Idempotency-Key", "may be sent again without one"},
+		{"removal with a value", request{method: "DELETE", target: "/v1/numbers/foo?value=1"}, 400, "value", "use PUT to set it"},
+		{"removal from memory", request{method: "DELETE", target: "/v1/numbers/foo?ack=memory"}, 400, "Piccolo-Ack", "want stored or applied"},
 
 		{"unknown path", request{target: "/", contentType: form, body: "key=foo&value=10"}, 404, "", `nothing is served at "/"`},
 		{"path with a slash behind", request{target: "/increment/", contentType: form, body: "key=foo&value=10"}, 404, "", `nothing is served at "/increment/"`},
@@ -148,8 +161,8 @@ func TestWrongMethodIsToldTheRightOne(t *testing.T) {
 		{http.MethodDelete, "/increment?key=foo&value=10", "POST"},
 		{http.MethodOptions, "/increment?key=foo&value=10", "POST"},
 		{"INCREMENT", "/increment?key=foo&value=10", "POST"},
-		{http.MethodPost, "/v1/numbers/foo", "GET, HEAD"},
-		{http.MethodDelete, "/v1/numbers/foo", "GET, HEAD"},
+		{http.MethodPost, "/v1/numbers/foo", "GET, HEAD, PUT, DELETE"},
+		{http.MethodDelete, "/v1/numbers", "GET, HEAD"},
 		{http.MethodPost, "/livez", "GET, HEAD"},
 		{http.MethodPost, "/readyz", "GET, HEAD"},
 	} {

@@ -24,6 +24,7 @@ var routes = []route{
 	{"/increment", []string{"POST"}, roleIncrement, func(in *Ingress, ctx *fasthttp.RequestCtx, _, query []byte) { in.increment(ctx, query) }},
 	{"/v1/increments", []string{"POST"}, roleIncrement, (*Ingress).increments},
 	{"/v1/numbers/", reading, roleRead, (*Ingress).number},
+	{"/v1/numbers/", []string{"PUT", "DELETE"}, roleAdmin, (*Ingress).replace},
 	{"/v1/numbers", reading, roleRead, (*Ingress).numbers},
 	{"/v1/watch", []string{"GET"}, roleRead, (*Ingress).watch},
 	{"/livez", reading, 0, (*Ingress).live},

@@ -44,7 +44,7 @@ func (w *waiting) applied(a piccolo.Applied) {
 		id := piccolo.BatchID{Producer: a.Producer, Partition: a.Partition, Seq: seq}
 		if b := w.batches[id]; b != nil {
 			delete(w.batches, id)
-			b.batch.totals = a.Totals
+			b.batch.totals, b.batch.conflicts = a.Totals, a.Conflicts
 			close(b.batch.applied)
 		}
 	}

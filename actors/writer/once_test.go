@@ -10,7 +10,7 @@ import (
 
 // once is what a request under an Idempotency-Key adds to k.
 func once(key string, value int64) piccolo.Once {
-	payload := piccolo.NewPayload()
+	var payload piccolo.Payload
 	payload.Add("k", value)
 	return piccolo.Once{
 		Claim:      piccolo.Claim{Token: piccolo.NewToken(key), Payload: payload.Sum()},

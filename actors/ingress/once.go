@@ -1,0 +1,190 @@
+package ingress
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// onceStripe is to requests with an Idempotency-Key what stripes are to keys:
+// who holds its lock may put a once into a batch that has not been sealed.
+type onceStripe struct {
+	mu      sync.Mutex
+	counted uint64 // increments, ever
+}
+
+// addOnce puts a once, which a batch has room for and the budget has been taken
+// for, into the batch that it returns.
+func (r *reducer) addOnce(o piccolo.Once) *pending {
+	r.once.mu.Lock()
+	defer r.once.mu.Unlock()
+	p := r.room(int64(piccolo.MaxOnceSize(o.Deltas)))
+	p.onces = append(p.onces, o)
+	r.once.counted += o.Increments
+	return p
+}
+
+// sealOnces reads the onces of p into b, as seal does its deltas.
+func (r *reducer) sealOnces(p *pending, b *piccolo.Batch) {
+	r.once.mu.Lock()
+	defer r.once.mu.Unlock()
+	b.Onces, p.onces = p.onces, nil
+	for i := range b.Onces {
+		b.Increments += b.Onces[i].Increments
+		r.budget.used.Add(-int64(len(b.Onces[i].Deltas)))
+	}
+}
+
+// once is a request with an Idempotency-Key that has been counted here, or
+// is a repeat of one that was.
+type once struct {
+	claim    piccolo.Claim
+	carriers []carrier
+	batches  []*pending // the same; none of a repeat
+}
+
+// carrier is as much of a batch as a repeat needs to know.
+type carrier struct {
+	id     piccolo.BatchID
+	stored chan struct{}
+}
+
+// countOnce counts the increments of a request with an Idempotency-Key, all or
+// none, if the key has not been counted. Whether it has the writer decides, in
+// the transaction of the numbers; what this ingress remembers it decides at
+// once: errConflict where the key stands for other increments.
+//
+// With a total asked for, a repeat is sent to the writer, who tells it.
+func (in *Ingress) countOnce(claim piccolo.Claim, parts map[int]*piccolo.Once, ack piccolo.Ack) (*once, error) {
+	if err := in.refuse.Load(); err != nil {
+		return nil, *err
+	}
+	in.counting.RLock()
+	defer in.counting.RUnlock()
+	if in.closed {
+		return nil, piccolo.ErrStopping
+	}
+	in.recent.mu.Lock()
+	defer in.recent.mu.Unlock()
+	if first := in.recent.find(claim.Token); first != nil {
+		if first.payload != claim.Payload {
+			return nil, errConflict
+		}
+		if ack != piccolo.AckApplied {
+			return &once{claim: claim, carriers: first.carriers}, nil
+		}
+	}
+	deltas := 0
+	for partition, o := range parts {
+		if int64(piccolo.MaxOnceSize(o.Deltas)) > in.reducers[partition].limit {
+			return nil, errNoMessage
+		}
+		deltas += len(o.Deltas)
+	}
+	if !in.keys.takeAll(int64(deltas)) {
+		for _, r := range in.reducers {
+			r.sweep(true)
+		}
+		if !in.keys.takeAll(int64(deltas)) {
+			return nil, piccolo.ErrBusy
+		}
+	}
+	c := &once{claim: claim}
+	for partition, r := range in.reducers { // a receipt names partitions in order
+		o := parts[partition]
+		if o == nil {
+			continue
+		}
+		p := r.addOnce(*o)
+		if ack == piccolo.AckApplied {
+			p.wantTotal.Store(true)
+		}
+		c.batches = append(c.batches, p)
+		c.carriers = append(c.carriers, carrier{p.id, p.stored})
+	}
+	in.recent.keep(claim, c.carriers)
+	return c, nil
+}
+
+// await waits for as much as ack asks, as for any increment.
+func (c *once) await(in *Ingress, ack piccolo.Ack) piccolo.Ack {
+	if len(c.batches) > 0 || ack == piccolo.AckMemory {
+		return in.await(ack, c.batches...)
+	}
+	patience := in.patience.ends()
+	for _, b := range c.carriers {
+		select {
+		case <-b.stored:
+		case <-patience:
+			return piccolo.AckMemory
+		}
+	}
+	return piccolo.AckStored
+}
+
+// conflicts says in how many of its batches the key stood for something else.
+// They have been applied.
+func (c *once) conflicts() (n int) {
+	for _, p := range c.batches {
+		if slices.Contains(p.conflicts, c.claim) {
+			n++
+		}
+	}
+	return n
+}
+
+// receipt names the batches that carry it, or carried it first.
+func (c *once) receipt() []byte {
+	var receipt piccolo.Receipt
+	for _, b := range c.carriers {
+		receipt = append(receipt, b.id)
+	}
+	return []byte(receipt.String())
+}
+
+// recent remembers the requests with an Idempotency-Key that were counted here
+// last. It spares repeats the way to the writer, and tells at once of a key that
+// is used twice for different things; nothing rests on it.
+type recent struct {
+	mu         sync.Mutex
+	young, old map[piccolo.Token]remembered
+}
+
+type remembered struct {
+	payload  uint64
+	carriers []carrier
+}
+
+// generation is how many requests are remembered at least.
+const generation = 16 << 10
+
+func (r *recent) find(token piccolo.Token) *remembered {
+	for _, g := range []map[piccolo.Token]remembered{r.young, r.old} {
+		if m, ok := g[token]; ok {
+			return &m
+		}
+	}
+	return nil
+}
+
+func (r *recent) keep(claim piccolo.Claim, carriers []carrier) {
+	if r.young == nil || len(r.young) >= generation {
+		r.old, r.young = r.young, make(map[piccolo.Token]remembered)
+	}
+	r.young[claim.Token] = remembered{claim.Payload, carriers}
+}
+
+// forget drops what the writer says a token does not stand for: it was counted
+// elsewhere before.
+func (r *recent) forget(claims []piccolo.Claim) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range claims {
+		for _, g := range []map[piccolo.Token]remembered{r.young, r.old} {
+			if m, ok := g[c.Token]; ok && m.payload == c.Payload {
+				delete(g, c.Token)
+			}
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package ingress
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"github.com/piccolo-counter/piccolo"
+)
+
+// replace serves PUT and DELETE /v1/numbers/{key}, which set and remove a key.
+// They do so at their place in the stream: what was stored before they were
+// sent is overwritten, and what is sent after their reply counts on top.
+func (in *Ingress) replace(ctx *fasthttp.RequestCtx, path, query []byte) {
+	key, problem := in.pathKey(path)
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	body, _ := in.bodies.Get().(*[]byte)
+	if body == nil {
+		body = new([]byte)
+	}
+	defer in.bodies.Put(body)
+	var p pair
+	d, problem := in.decodeReplace(ctx, query, body, &p)
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	ack, problem := in.ackOfReplace(ctx, &p)
+	if problem != nil {
+		in.fail(ctx, problem)
+		return
+	}
+	d.WantTotal = ack == piccolo.AckApplied
+	counted, err := in.set(key, d, ack)
+	if err != nil {
+		in.fail(ctx, unavailable(err))
+		return
+	}
+	held := counted.Wait()
+	in.replies.count(status(held))
+	in.reply(ctx, counted, held, key)
+}
+
+// pathKey reads the key that a path ends with.
+func (in *Ingress) pathKey(path []byte) ([]byte, *problem) {
+	key, problem := unescape("key", path, '+') // in a path, + is itself
+	if problem != nil {
+		return nil, problem
+	}
+	if err := piccolo.CheckKey(key, in.MaxKeyBytes); err != nil {
+		return nil, bad("key", "%v: %s", err, quote(key))
+	}
+	return key, nil
+}
+
+// decodeReplace reads what is to become of a key: a PUT has a value, in the
+// query or in the body, and a DELETE has nothing.
+func (in *Ingress) decodeReplace(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) (d piccolo.Delta, problem *problem) {
+	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
+		return d, bad(idempotencyHeader, "is for increments: this may be sent again without one, and is then done again")
+	}
+	if problem := in.decodeFields(ctx, query, buf, p); problem != nil {
+		return d, problem
+	}
+	switch {
+	case p.hasKey:
+		return d, bad("key", "stands in the path: leave it out of query and body")
+	case ctx.IsDelete() && p.hasValue:
+		return d, bad("value", "is given, and there is none to what removes a key: use PUT to set it")
+	case ctx.IsDelete():
+		return piccolo.Delta{Op: piccolo.OpRemove}, nil
+	case !p.hasValue:
+		return d, bad("value", "is missing")
+	}
+	n, problem := parseValue(p.value)
+	return piccolo.Delta{Value: n, Op: piccolo.OpSet}, problem
+}
+
+// ackOfReplace is what the request asks to wait for. Until it is stored, what
+// replaces a number has no place in the stream, and so means nothing yet.
+func (in *Ingress) ackOfReplace(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack, *problem) {
+	ack, problem := in.ackMode(ctx, p)
+	switch {
+	case problem != nil:
+		return 0, problem
+	case ack != piccolo.AckMemory:
+		return ack, nil
+	case p.hasAck || ctx.Request.Header.Peek(ackHeader) != nil:
+		return 0, bad(ackHeader, "is memory, which is for increments: want stored or applied")
+	}
+	return piccolo.AckStored, nil // memory is the default here
+}
+
+// set has a key set or removed. After an error it is not.
+func (in *Ingress) set(key []byte, d piccolo.Delta, ack piccolo.Ack) (Counted, error) {
+	if err := in.refuse.Load(); err != nil {
+		return Counted{}, *err
+	}
+	r := in.reducers[piccolo.Partition(piccolo.Hash(key), len(in.reducers))]
+	batch, err := r.set(key, d)
+	return Counted{in, batch, ack}, err
+}

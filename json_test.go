@@ -13,10 +13,10 @@ var by = piccolo.BatchID{Producer: "nats-20240229T120000-17", Partition: 3, Seq:
 
 // order4711 is the claim of a=1 and b=-5 under that key. Other languages come
 // to the same, so it never changes: printf order-4711 | sha256sum | head -c 32,
-// and xxhsum -H1 of the bytes 01 61 02 01 62 09.
+// and the sum of xxhsum -H1 of the bytes 01 61 02 and 01 62 09.
 var order4711 = piccolo.Claim{
 	Token:   piccolo.Token{0x17, 0x3d, 0x0d, 0xdb, 0xff, 0x03, 0x41, 0x93, 0xfa, 0xce, 0x7c, 0xe6, 0x0d, 0x3f, 0x58, 0xb4},
-	Payload: 0xf96e1df1ccc7e212,
+	Payload: 0x162bf7341cae8ff8,
 }
 
 func TestDecodeBatchJSON(t *testing.T) {

@@ -30,7 +30,6 @@ type doctorCmd struct {
 
 	Listen string `help:"Address of the API." default:":3333" placeholder:"ADDR"`
 	Admin  string `help:"Address of the admin listener." default:"127.0.0.1:3334" placeholder:"ADDR"`
-	Ready  bool   `help:"Only ask the process at --admin whether it is ready, as a container's health check does."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
@@ -64,13 +63,6 @@ func (d *diagnosis) wrong(name, says, fix string) {
 func (c *doctorCmd) Run(log *slog.Logger, out output) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if c.Ready {
-		if err := askReady(ctx, c.Admin); err != nil {
-			return broken(fmt.Errorf("not ready: %w", err))
-		}
-		_, err := fmt.Fprintln(out.stdout, "ready")
-		return err
-	}
 	d := &diagnosis{OK: true}
 	running := c.service(ctx, d)
 	if !running {
@@ -118,7 +110,7 @@ func (c *doctorCmd) service(ctx context.Context, d *diagnosis) (running bool) {
 		d.warn("service", fmt.Sprintf("nobody answers at %s", c.Admin), "start one with piccolo all-in-one, or name its admin address with --admin")
 		return false
 	default:
-		d.wrong("service", fmt.Sprintf("the piccolo at %s is not ready: %v", c.Admin, err), "see its log: the checks with [-] say what it waits for")
+		d.wrong("service", fmt.Sprintf("the piccolo at %s is not ready: %v", c.Admin, err), "the checks with [-] say what it waits for, and its log why; piccolo ready shows them again")
 	}
 	return true
 }

@@ -56,6 +56,28 @@ func TestMetricsOfAService(t *testing.T) {
 	p.stop()
 }
 
+// The operations manual says of each alert what to do.
+func TestAlertsAreExplained(t *testing.T) {
+	t.Parallel()
+	rules, err := os.ReadFile(prometheusDir + "/piccolo.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := regexp.MustCompile(`alert: (\w+)`).FindAllSubmatch(rules, -1)
+	for _, alert := range alerts {
+		if !strings.Contains(string(manual), "`"+string(alert[1])+"`") {
+			t.Errorf("docs/operations.md does not explain %s", alert[1])
+		}
+	}
+	if len(alerts) == 0 {
+		t.Error("there are no alerts")
+	}
+}
+
 // The alerts fire when they should, and only then.
 func TestAlertRules(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")

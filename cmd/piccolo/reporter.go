@@ -88,9 +88,11 @@ func (r *reporter) backlog(read func(*piccolo.Backlog) uint64) func() float64 {
 func (r *reporter) Execute() error {
 	unsubscribe, err := r.conn.Reports(r.deployment.Take)
 	if err != nil {
-		return err
+		// No reason to stop counting: the page shows this process alone.
+		r.log.Warn("the reports of other processes cannot be had", "error", err)
+	} else {
+		defer unsubscribe()
 	}
-	defer unsubscribe()
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
 	for {

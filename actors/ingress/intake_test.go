@@ -109,7 +109,7 @@ func TestManyThroughTheWindow(t *testing.T) {
 	var lines, array, form strings.Builder
 	var want []piccolo.Increment
 	array.WriteByte('[')
-	for i := range 50_000 {
+	for i := range 20_000 {
 		key := fmt.Sprintf("k%d", i%1000*i%99_999)
 		fmt.Fprintf(&lines, "{\"key\":%q,\"value\":%d}\n", key, i)
 		if i > 0 {

@@ -76,6 +76,10 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 // is called, once, with the reason. It ends with the connection that it began
 // on: what came on that and was not acked would come again only after ackWait,
 // and to subscribe again has it come at once.
+//
+// What is delivered for the first time comes in the stream's order: a
+// subscription begins with what was not acked, and ends where a delivery was
+// lost on the way, before anything that stands behind it is delivered.
 func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo.Delivery), failed func(error)) (stop func(), err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("CONSUMER.RESET"))
 	defer done(&err)
@@ -98,18 +102,27 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 	if err := b.lookForDamage(ctx); err != nil {
 		return nil, err
 	}
-	if n := c.CachedInfo().NumAckPending; n > 0 {
+	numbers := deliveries{last: c.CachedInfo().Delivered.Consumer}
+	if c.CachedInfo().NumAckPending > 0 {
 		// Whoever fetched these is gone, since one writer at a time serves a
-		// partition. Left alone they would come again only after ackWait.
-		if _, err := b.js.ResetConsumer(ctx, Stream, consumerName(partition)); err != nil {
-			b.log.Warn("the consumer cannot be reset, what was fetched before comes late",
-				"consumer", consumerName(partition), "messages", n, "after", ackWait, "error", err)
+		// partition. Left alone they would come again only after ackWait, and
+		// behind what is new.
+		reset, err := b.js.ResetConsumer(ctx, Stream, consumerName(partition))
+		if err != nil {
+			return nil, fmt.Errorf("consumer %s: have what was fetched before delivered again: %w", consumerName(partition), err)
 		}
+		numbers.last = reset.Delivered.Consumer
 	}
 	cc, err := c.Consume(func(msg jetstream.Msg) {
 		meta, err := msg.Metadata()
 		if err != nil {
 			b.log.Error("a message without JetStream's metadata came on a consumer", "error", err)
+			return
+		}
+		if gap, ok := numbers.next(meta.Sequence.Consumer); !ok {
+			if gap {
+				failed(errLostDelivery)
+			}
 			return
 		}
 		deliver(piccolo.Delivery{
@@ -146,6 +159,26 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 		b.nc.RemoveStatusListener(again)
 		cc.Stop()
 	}, nil
+}
+
+var errLostDelivery = errors.New("a delivery was lost on the way, it comes again")
+
+// deliveries follows the numbers that a consumer gives its deliveries, repeats
+// included: each is one more than the last.
+type deliveries struct {
+	last   uint64
+	broken bool
+}
+
+// next takes a delivery's number. It is not ok from the first gap on, for which
+// gap is true.
+func (d *deliveries) next(number uint64) (gap, ok bool) {
+	if d.broken {
+		return false, false
+	}
+	d.last++
+	d.broken = number != d.last
+	return d.broken, !d.broken
 }
 
 // acker acks a message by its number, which is all that the server goes by.

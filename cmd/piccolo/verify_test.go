@@ -41,10 +41,32 @@ func TestVerifyWhileItRuns(t *testing.T) {
 	for i := range 4 {
 		clients.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				res, err := http.Post(fmt.Sprintf("%s/increment?key=k%d&value=%d", p.api, n%50, i-2), "", nil)
+				key := fmt.Sprintf("k%d", n%50)
+				method, path, body := http.MethodPost, fmt.Sprintf("/increment?key=%s&value=%d", key, i-2), ""
+				switch n % 10 {
+				case 4: // a total that is set changes the sum by what it made different
+					method, path, body = http.MethodPut, "/v1/numbers/"+key, fmt.Sprintf(`{"value":%d}`, 1000*i)
+				case 5:
+					method, path = http.MethodDelete, "/v1/numbers/"+key
+				}
+				req, err := http.NewRequestWithContext(t.Context(), method, p.api+path, strings.NewReader(body))
 				if err != nil {
 					t.Error(err)
 					return
+				}
+				if method == http.MethodPut {
+					req.Header.Set("Content-Type", "application/json")
+				}
+				if n%10 == 6 { // and a retry changes nothing
+					req.Header.Set("Idempotency-Key", fmt.Sprintf("request-%s-%d", key, i))
+				}
+				res, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if res.StatusCode/100 != 2 {
+					t.Errorf("%s %s: %s", method, path, res.Status)
 				}
 				_ = res.Body.Close()
 			}

@@ -33,6 +33,7 @@ type cli struct {
 	Incr  incrCmd  `cmd:"" help:"Add to a key, or to many."`
 	Get   getCmd   `cmd:"" help:"Read keys."`
 	Ls    lsCmd    `cmd:"" help:"List keys with their values."`
+	Watch watchCmd `cmd:"" help:"Print totals as they change."`
 	Set   setCmd   `cmd:"" help:"Make a value the total of a key."`
 	Clear clearCmd `cmd:"" help:"Remove keys."`
 

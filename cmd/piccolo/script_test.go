@@ -6,11 +6,13 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"lock":     lock,
 			"lockdb":   lockDB,
 			"nats":     startNATS,
+			"serve":    serve,
 			"own":      own,
 			"publish":  publish,
 		},
@@ -138,4 +141,34 @@ func encode(ts *testscript.TestScript, _ bool, args []string) {
 		data = binary.BigEndian.AppendUint64(data, piccolo.Hash(data))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o644))
+}
+
+// serve NAME FLAG… runs the service, and puts the URL of its API into the
+// environment.
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	addr := l.Addr().String()
+	ts.Check(l.Close())
+	binary, err := exec.LookPath("piccolo") // testscript puts it into the PATH of all
+	ts.Check(err)
+	cmd := exec.Command(binary, append([]string{"all-in-one", "--data", filepath.Join(ts.Getenv("WORK"), ".service"),
+		"--listen", addr, "--admin", "127.0.0.1:0", "--nats-listen", "off"}, args[1:]...)...)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if res, err := http.Get("http://" + addr + "/readyz"); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				break
+			}
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the service is not ready after 30 s")
+		}
+	}
+	ts.Setenv(args[0], "http://"+addr)
 }

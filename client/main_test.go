@@ -1,0 +1,100 @@
+package client_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/piccolo-counter/piccolo/client"
+)
+
+var binary string // the real service
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "piccolo-client-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "piccolo")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/piccolo").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the service: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// service is the real one, on a data directory of its own.
+type service struct {
+	t    *testing.T
+	data string
+	addr string
+	cmd  *exec.Cmd
+	log  bytes.Buffer
+}
+
+func start(t *testing.T) *service {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{t: t, data: filepath.Join(t.TempDir(), "data"), addr: l.Addr().String()}
+	_ = l.Close()
+	s.launch()
+	t.Cleanup(func() {
+		s.kill()
+		if t.Failed() {
+			t.Log(s.log.String())
+		}
+	})
+	return s
+}
+
+func (s *service) launch() {
+	s.t.Helper()
+	s.cmd = exec.Command(binary, "all-in-one", "--data", s.data, "--listen", s.addr, "--admin", "127.0.0.1:0", "--nats-listen", "off")
+	s.cmd.Stderr = &s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if res, err := http.Get(s.url() + "/readyz"); err == nil {
+			_, _ = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal("the service is not ready after 30 s")
+		}
+	}
+}
+
+// kill ends the process as kill -9 does.
+func (s *service) kill() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
+func (s *service) url() string { return "http://" + s.addr }
+
+func (s *service) client(options ...client.Option) *client.Client {
+	s.t.Helper()
+	c, err := client.New(s.url(), options...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}

@@ -1,0 +1,158 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Selection is what to watch: some keys, or those with a prefix, which may be
+// empty for all.
+type Selection struct {
+	Keys   []string
+	Prefix string
+}
+
+// EventKind is what an Event says.
+type EventKind string
+
+const (
+	Changed EventKind = "changed" // Key has the total Value
+	Deleted EventKind = "deleted" // Key is no more
+	Reset   EventKind = "reset"   // forget what you have: all numbers follow
+	Live    EventKind = "live"    // those were all; from here on come those that change
+)
+
+// Event is what a Watch tells.
+type Event struct {
+	Kind EventKind
+	Number
+}
+
+const (
+	rewatch  = time.Second
+	silence  = 40 * time.Second // more than two heartbeats: nobody is there any more
+	maxEvent = 1 << 20
+)
+
+// Watch tells of totals as they change, until the context ends or the caller
+// has enough. It begins with a Reset and all numbers, and comes back by itself
+// where it is cut off; no key that changed meanwhile is passed over. After an
+// error there is nothing more.
+func (c *Client) Watch(ctx context.Context, s Selection) iter.Seq2[Event, error] {
+	q := url.Values{"key": s.Keys}
+	if len(s.Keys) == 0 {
+		q = url.Values{"prefix": {s.Prefix}}
+	}
+	return func(yield func(Event, error) bool) {
+		w := &watch{client: c, path: withQuery("/v1/watch", q), yield: yield}
+		for ctx.Err() == nil {
+			err := c.retrying(ctx, true, func() error { return w.stream(ctx) })
+			if w.enough {
+				return
+			}
+			if err != nil && ctx.Err() == nil {
+				yield(Event{}, err)
+				return
+			}
+			select {
+			case <-time.After(rewatch):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+type watch struct {
+	client *Client
+	path   string
+	yield  func(Event, error) bool
+	last   string // Last-Event-ID
+	enough bool   // the caller wants no more
+}
+
+// stream reads one stream to its end. That it was cut off is no error, once it
+// has told something.
+func (w *watch) stream(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &call{method: http.MethodGet, path: w.path, header: http.Header{}}
+	if w.last != "" {
+		r.header.Set("Last-Event-ID", w.last)
+	}
+	res, err := w.client.send(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	quiet := time.AfterFunc(silence, cancel)
+	defer quiet.Stop()
+	told := false
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(make([]byte, 4<<10), maxEvent)
+	var name, data, id string
+	var named bool
+	for lines.Scan() {
+		quiet.Reset(silence)
+		field, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case lines.Text() == "":
+			if named {
+				w.last = id
+			}
+			if data != "" {
+				e, err := readEvent(name, data)
+				if err != nil {
+					return err
+				}
+				told = true
+				if !w.yield(e, nil) {
+					w.enough = true
+					return nil
+				}
+			}
+			name, data, named = "", "", false
+		case field == "event":
+			name = value
+		case field == "data":
+			data = value
+		case field == "id":
+			id, named = value, true
+		}
+	}
+	if err := lines.Err(); err != nil && !told {
+		return err
+	}
+	if !told {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+
+func readEvent(name, data string) (Event, error) {
+	switch name {
+	case "reset":
+		return Event{Kind: Reset}, nil
+	case "live":
+		return Event{Kind: Live}, nil
+	}
+	var e struct {
+		Number
+		Deleted bool `json:"deleted"`
+	}
+	if err := json.Unmarshal([]byte(data), &e); err != nil {
+		return Event{}, fmt.Errorf("an event cannot be read: %w", err)
+	}
+	if e.Deleted {
+		return Event{Kind: Deleted, Number: e.Number}, nil
+	}
+	return Event{Kind: Changed, Number: e.Number}, nil
+}

@@ -27,6 +27,7 @@ var routes = []route{
 	{"/v1/numbers/", []string{"PUT", "DELETE"}, roleAdmin, (*Ingress).replace},
 	{"/v1/numbers", reading, roleRead, (*Ingress).numbers},
 	{"/v1/watch", []string{"GET"}, roleRead, (*Ingress).watch},
+	{"/openapi.yaml", reading, 0, (*Ingress).openAPI},
 	{"/livez", reading, 0, (*Ingress).live},
 	{"/readyz", reading, 0, (*Ingress).ready},
 }

@@ -154,6 +154,7 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(binary, append([]string{"all-in-one", "--data", filepath.Join(ts.Getenv("WORK"), ".service"),
 		"--listen", addr, "--admin", "127.0.0.1:0", "--nats-listen", "off"}, args[1:]...)...)
+	cmd.Dir = ts.MkAbs(".")
 	ts.Check(cmd.Start())
 	ts.Defer(func() {
 		_ = cmd.Process.Kill()

@@ -78,18 +78,20 @@ type call struct {
 }
 
 // do sends a request until it succeeds or cannot, and decodes the reply into
-// out. A reply that breaks off is no reply.
+// out.
 func (c *Client) do(ctx context.Context, r *call, out any) error {
-	var body []byte
-	err := c.retrying(ctx, r.again, func() error {
-		res, err := c.send(ctx, r)
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		body, err = io.ReadAll(res.Body)
+	return c.retrying(ctx, r.again, func() error { return c.once(ctx, r, out) })
+}
+
+// once sends a request once and decodes the reply into out. A reply that breaks
+// off is no reply.
+func (c *Client) once(ctx context.Context, r *call, out any) error {
+	res, err := c.send(ctx, r)
+	if err != nil {
 		return err
-	})
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		return err
 	}

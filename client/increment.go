@@ -79,8 +79,24 @@ func (c *Client) count(ctx context.Context, path, contentType string, body []byt
 	if o.key != "" {
 		r.header.Set("Idempotency-Key", o.key)
 	}
-	return counted, c.do(ctx, r, &counted)
+	// What is in memory for want of time would be lost in a crash. Under a key
+	// it can be sent again, until it is as safe as was asked for.
+	err = c.retrying(ctx, r.again, func() error {
+		if err := c.once(ctx, r, &counted); err != nil {
+			return err
+		}
+		if r.again && counted.Ack == Memory && (o.ack == Stored || o.ack == Applied) {
+			return errInMemory
+		}
+		return nil
+	})
+	if errors.Is(err, errInMemory) {
+		err = nil // it is counted, and says how
+	}
+	return counted, err
 }
+
+var errInMemory = errors.New("counted in memory, and not stored in time")
 
 // appendLines appends increments as NDJSON.
 func appendLines(dst []byte, increments []Increment) []byte {

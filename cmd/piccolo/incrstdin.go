@@ -22,11 +22,13 @@ import (
 )
 
 const (
-	// chunkLines is how many lines are counted at once. A chunk is named by
-	// where it stands: with another size, an input that is resumed would be
-	// cut, and counted, anew.
+	// chunkLines is how many lines are counted at once, and chunkBytes how many
+	// bytes of them, so that they fit into a message of any NATS server. A chunk
+	// is named by where it stands: with another size, an input that is resumed
+	// would be cut, and counted, anew.
 	chunkLines = 10_000
-	maxLine    = 1 << 20
+	chunkBytes = 512 << 10
+	maxLine    = 64 << 10
 )
 
 // stream counts the lines of in, chunk by chunk, each under a name made of the
@@ -56,7 +58,7 @@ func (c *incrCmd) stream(ctx context.Context, api *client.Client, in *os.File, l
 		}
 		total += len(increments)
 		p.show(total)
-		if len(increments) < chunkLines {
+		if read == 0 {
 			break
 		}
 	}
@@ -75,7 +77,7 @@ func (c *incrCmd) stream(ctx context.Context, api *client.Client, in *os.File, l
 // readChunk reads the next chunk, and how many bytes that took. Blank lines do
 // not count. before is how many increments came before it.
 func readChunk(lines *bufio.Scanner, before int) (increments []client.Increment, read int64, err error) {
-	for len(increments) < chunkLines && lines.Scan() {
+	for len(increments) < chunkLines && read < chunkBytes && lines.Scan() {
 		line := lines.Bytes()
 		read += int64(len(line)) + 1
 		if line = bytes.TrimSpace(line); len(line) == 0 {

@@ -109,6 +109,15 @@ func TestPartsMeetInTheCommandAlone(t *testing.T) {
 	}
 }
 
+// Who takes the client into a program takes nothing else.
+func TestClientTakesTheStandardLibraryAlone(t *testing.T) {
+	for _, p := range deps(t, "./client") {
+		if !p.Standard && p.ImportPath != module+"/client" {
+			t.Errorf("it takes %s", p.ImportPath)
+		}
+	}
+}
+
 // SQLite is C, translated for one version of the library that stands in for
 // libc, and is tested by its authors with no other.
 func TestLibcIsTheOneThatSQLiteAsksFor(t *testing.T) {

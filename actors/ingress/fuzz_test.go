@@ -100,3 +100,35 @@ func FuzzQuote(f *testing.F) {
 		}
 	})
 }
+
+// What a reader asks for is what net/url reads, or is refused.
+func FuzzSelectionIsWhatNetURLReads(f *testing.F) {
+	for _, s := range []string{
+		"", "key=a&key=b", "prefix=user%3A&limit=10&order=value", "prefix=a+b&after=a%20c", "key=a&after=p.0.1",
+		"limit=1e3", "limit=0", "prefix=%ff", "key=%00", "order=key&order=key", "key", "prefix=%2", "a=b",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, query []byte) {
+		var s selection
+		if s.parse(query, "key", "prefix", "limit", "after", "order") != nil || s.check(64) != nil {
+			return
+		}
+		want, err := url.ParseQuery(string(query))
+		if err != nil {
+			if !strings.Contains(err.Error(), "semicolon") {
+				t.Fatalf("%q is taken, net/url says %v", query, err)
+			}
+			return
+		}
+		if strings.Join(s.keys, "\x00") != strings.Join(want["key"], "\x00") {
+			t.Errorf("%q: keys %q, net/url says %q", query, s.keys, want["key"])
+		}
+		if len(s.keys) > 0 {
+			return
+		}
+		if s.page.Prefix != want.Get("prefix") || s.page.After != want.Get("after") || s.page.Limit < 1 || s.page.Limit > 1000 {
+			t.Errorf("%q: %+v, net/url says %v", query, s.page, want)
+		}
+	})
+}

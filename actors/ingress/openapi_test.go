@@ -287,6 +287,8 @@ func TestOpenAPI(t *testing.T) {
 		ask(c.route, "all", request{target: c.target, body: c.body, contentType: media})
 	}
 
+	d.stream.fails(nil) // a stop would wait for it
+
 	// 411 takes a request that no client of this kind sends.
 	for _, path := range []string{"/increment", "/v1/increments"} {
 		for _, r := range d.raw("POST " + path + " HTTP/1.1\r\nHost: piccolo\r\nContent-Type: " + form + "\r\nAuthorization: Bearer all\r\n\r\n") {

@@ -24,7 +24,7 @@ die() {
 [ "$(id -u)" = 0 ] || die "it must be run by root"
 
 if [ "${1:-}" = --remove ]; then
-	if has_systemd; then
+	if has_systemd && [ -e "$units/piccolo.target" ]; then
 		systemctl stop piccolo.target 'piccolo*.socket' 'piccolo*.service'
 		systemctl --quiet disable piccolo.target piccolo.socket piccolo.service
 		(cd "$here/systemd" && for unit in *.service *.socket *.target; do rm -f "$units/$unit"; done)
@@ -37,6 +37,11 @@ fi
 
 binary=${1:-}
 [ -n "$binary" ] || die "which binary? CGO_ENABLED=0 go build -trimpath -o bin/piccolo ./cmd/piccolo, and then: $0 bin/piccolo"
+[ -f "$binary" ] || die "there is no file $binary"
+case "$binary" in
+*/*) ;;
+*) binary=./$binary ;; # and not one that is in the PATH
+esac
 "$binary" version || die "$binary does not run here"
 
 if ! id piccolo >/dev/null 2>&1; then

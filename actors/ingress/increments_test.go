@@ -165,7 +165,7 @@ func TestManyIncrementsAreRefused(t *testing.T) {
 		{"form with keys first", inForm("key=foo&key=bar&value=1&value=2"), 400, 0, "key", `given twice: "foo" and "bar"`},
 		{"form with a third field", inForm("key=foo&value=10&ack=stored&key=bar"), 400, 1, "", `parameter "ack" is unknown`},
 		{"form with a value that is none", inForm("key=foo&value=10&key=bar&value=x"), 400, 1, "value", "not an integer"},
-		{"lines said to be a form", inForm(line), 400, 0, "", "unknown"},
+		{"lines said to be a form", inForm(line), 400, 0, "", "which takes Content-Type: application/x-ndjson"},
 
 		{"key in the query", request{target: "/v1/increments?key=foo", contentType: ndjson, body: line}, 400, -1, "", "POST /increment takes them"},
 		{"unknown parameter", request{target: "/v1/increments?n=1", contentType: ndjson, body: line}, 400, -1, "", `parameter "n" is unknown`},

@@ -301,6 +301,9 @@ func (t *intake) pairs() *problem {
 func (t *intake) fields(raw []byte) *problem {
 	var p pair
 	if problem := p.parseForm(raw, false); problem != nil {
+		if t.bulk.count == 0 && (raw[0] == '{' || raw[0] == '[') { // curl says form unless it is told
+			problem.Detail += "; it looks like JSON, which takes Content-Type: application/x-ndjson or application/json"
+		}
 		return t.at(problem)
 	}
 	return t.take(&p)

@@ -98,3 +98,42 @@ func TestDiskFullUnderDatabase(t *testing.T) {
 	s.stop()
 	b.check(t, s.contents())
 }
+
+// The disk under the spool is full when an ingress has to stop without its NATS
+// server: it says what it could not keep and ends with an error. What it kept is
+// stored by the next start, and no 200 was given for the rest.
+func TestDiskFullUnderSpool(t *testing.T) {
+	t.Parallel()
+	server := newService(t)
+	server.start()
+	ingress := newIngress(t, server.nats, "--ack-timeout=300ms", "--stop-timeout=4s")
+	d := mount(t, ingress.spool(), "64k")
+	ingress.start()
+	b := newBook()
+	l := ingress.loadKeys(b, 4, bulky, "stored", "memory")
+	l.await(ingress, counted, 50)
+	server.kill()
+	l.await(ingress, counted, 400)
+	ingress.signal(syscall.SIGTERM)
+	if code := ingress.wait(); code != 1 {
+		t.Errorf("exit code %d (%v) with batches that are neither stored nor in the spool, want 1", code, ingress.now.err)
+	}
+	if !ingress.logged("no space left on device") {
+		t.Error("the log does not say that the disk is full")
+	}
+	l.stop()
+	b.crashed()
+	d.grow("100m")
+	server.start()
+	ingress.start()
+	more := ingress.load(b, 4, "stored")
+	more.await(ingress, counted, 50)
+	more.stop()
+	ingress.until("the spool is empty", func() bool { return len(ingress.spooled()) == 0 })
+	ingress.stop()
+	server.quiet()
+	server.stop()
+	db := server.contents()
+	db.gaps = nil // of what could not be kept
+	b.check(t, db)
+}

@@ -176,7 +176,7 @@ func TestNetwork(t *testing.T) {
 			clients.await(p.ingress, counted, 50)
 			for _, fault := range networkFaults {
 				var away recoveries
-				for range max(1, kills(t)/5) {
+				for range max(1, kills(t)/25) {
 					anyMoment()
 					fault.do(l)
 					time.Sleep(fault.lasts)

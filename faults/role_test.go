@@ -47,7 +47,7 @@ func newServer(t testing.TB) *service {
 // command is what a process of the service is started with.
 func (s *service) command() []string {
 	s.t.Helper()
-	args := []string{binary, string(s.role), "--data", s.data, "--admin", s.admin}
+	args := []string{s.binary, string(s.role), "--data", s.data, "--admin", s.admin}
 	switch s.role {
 	case allInOne:
 		args = append(args, "--db", s.database, "--nats-listen", s.nats, "--listen", s.api)

@@ -32,6 +32,7 @@ const patience = 25 * time.Second
 type service struct {
 	t        testing.TB
 	role     role
+	binary   string // that it runs
 	data     string
 	database string
 	args     []string
@@ -49,7 +50,7 @@ type service struct {
 func newService(t testing.TB, args ...string) *service {
 	t.Helper()
 	s := &service{
-		t: t, role: allInOne, data: filepath.Join(t.TempDir(), "data"), args: args,
+		t: t, role: allInOne, binary: binary, data: filepath.Join(t.TempDir(), "data"), args: args,
 		api: freeAddr(t), admin: freeAddr(t), nats: freeAddr(t),
 	}
 	s.database = filepath.Join(s.data, "numbers.db")

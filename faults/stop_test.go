@@ -44,6 +44,43 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// The service is asked to stop over and over under load, at any moment, also
+// while it starts, and sometimes twice at once, which ends it where it stands:
+// every reply is true.
+func TestStopStorm(t *testing.T) {
+	t.Parallel()
+	s := newService(t, "--partitions=2")
+	b := newBook()
+	n := kills(t)
+	l := s.loadKeys(b, 8, manyKeys(n), "memory", "stored", "applied")
+	orderly := 0
+	for i := range n {
+		if s.launch(); i%4 > 0 {
+			s.until("the service is ready", func() bool { return s.ready() || s.now.gone() })
+		}
+		anyMoment()
+		s.signal(syscall.SIGTERM)
+		if i%3 == 2 {
+			_ = s.now.cmd.Process.Signal(syscall.SIGTERM) // it may be gone
+		}
+		if s.wait() == 0 {
+			orderly++
+			b.settled()
+		} else {
+			b.crashed()
+		}
+	}
+	s.start()
+	l.await(s, counted, 50)
+	l.stop()
+	s.quiet()
+	b.crashed() // a process that was ended may have given any of the last replies
+	b.check(t, s.contents())
+	s.undisturbed()
+	s.stop()
+	t.Logf("%d stops, %d of them in order", n, orderly)
+}
+
 // The service has to stop while the stream takes nothing: every request in
 // flight is answered, however long it was to wait, and what was counted and
 // not stored is in the spool for the next start.

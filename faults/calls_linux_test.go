@@ -1,0 +1,100 @@
+package faults_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// calls says which calls fail, one a run: those up to PICCOLO_CALLS, or a few.
+func calls(t *testing.T) (nths []int) {
+	text, ok := os.LookupEnv("PICCOLO_CALLS")
+	if !ok {
+		return []int{1, 2, 4, 9}
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("PICCOLO_CALLS=%s: want a number above 0", text)
+	}
+	for nth := range n {
+		nths = append(nths, nth+1)
+	}
+	return nths
+}
+
+// The nth write or fsync fails, of the stream's file or of the database's: the
+// process ends with an error or goes on, and either way what was acknowledged
+// counts, once.
+func TestCallFails(t *testing.T) {
+	t.Parallel()
+	files := map[string]func(*service) []string{
+		"stream": func(s *service) []string {
+			return []string{filepath.Join(s.jetstream(), "jetstream/$G/streams/PICCOLO/msgs/1.blk")}
+		},
+		"database": func(s *service) []string { return []string{s.database, s.database + "-wal"} },
+	}
+	var ended, wentOn atomic.Int64
+	t.Cleanup(func() { t.Logf("%d processes ended at the failure, %d went on", ended.Load(), wentOn.Load()) })
+	for file, paths := range files {
+		for _, c := range []struct{ call, error string }{{"write", "EIO"}, {"write", "ENOSPC"}, {"fsync", "EIO"}} {
+			for _, nth := range calls(t) {
+				t.Run(fmt.Sprintf("%s, %s %d, %s", file, c.call, nth, c.error), func(t *testing.T) {
+					t.Parallel()
+					s := newService(t, "--ack-timeout=500ms", "--stop-timeout=5s", "--retain=1h")
+					set := map[string]string{"write": "write,pwrite64", "fsync": "fsync,fdatasync"}[c.call]
+					args := []string{"-e", "trace=" + set, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", set, c.error, nth)}
+					for _, path := range paths(s) {
+						args = append(args, "-P", path)
+					}
+					s.wrap = strace(t, args...)
+					b := newBook()
+					l := s.loadKeys(b, 6, manyKeys(100), "stored", "applied")
+					s.launch()
+					s.until("it has ended, or goes on", func() bool {
+						return s.now.gone() || l.replied[counted].Load() > 100
+					})
+					if !s.now.gone() {
+						// To strace, which passes it on to nobody: the service is its child.
+						s.signalChild(syscall.SIGTERM)
+						select {
+						case <-s.now.exited:
+						case <-time.After(patience):
+							s.kill()
+						}
+						wentOn.Add(1)
+					} else {
+						ended.Add(1)
+					}
+					b.crashed()
+					s.wrap = nil
+					s.start()
+					l.await(s, counted, 30)
+					l.stop()
+					s.stop()
+					b.crashed()
+					b.check(t, s.contents())
+				})
+			}
+		}
+	}
+}
+
+// signalChild sends a signal to the service that runs under another program.
+func (s *service) signalChild(sig syscall.Signal) {
+	s.t.Helper()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", s.now.cmd.Process.Pid))
+	if err != nil {
+		return // it has just ended
+	}
+	for text := range strings.FieldsSeq(string(children)) {
+		if pid, err := strconv.Atoi(text); err == nil {
+			_ = syscall.Kill(pid, sig)
+		}
+	}
+}

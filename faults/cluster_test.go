@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,6 +210,7 @@ func (c *cluster) until(what string, is func() bool) {
 type crowd struct {
 	c       *cluster
 	loads   []*load
+	tries   atomic.Int64
 	stopped chan struct{}
 	done    chan struct{}
 	still   time.Duration // without an acknowledgement for more than a moment
@@ -216,9 +220,13 @@ type crowd struct {
 func (c *cluster) crowd(b *book) *crowd {
 	c.t.Helper()
 	w := &crowd{c: c, stopped: make(chan struct{}), done: make(chan struct{})}
-	key := func() string { return fmt.Sprintf("key-%d", rand.IntN(400)) }
 	for _, s := range c.ingresses {
-		w.loads = append(w.loads, s.loadKeys(b, 3, key, "stored", "applied", "stored"))
+		w.loads = append(w.loads, &load{client: newClient(s, b), stopped: make(chan struct{})})
+	}
+	for i, l := range w.loads {
+		for worker := range 3 {
+			l.workers.Go(func() { w.work(i, fmt.Sprintf("worker-%d-%d", i, worker)) })
+		}
 	}
 	go func() {
 		defer close(w.done)
@@ -241,6 +249,55 @@ func (c *cluster) crowd(b *book) *crowd {
 	return w
 }
 
+// work counts without a break, each increment under an Idempotency-Key, and
+// again with another ingress until one says that it is stored: so each counts
+// once, whatever became of the tries before.
+func (w *crowd) work(at int, name string) {
+	for i := 0; ; i++ {
+		select {
+		case <-w.loads[at].stopped:
+			return
+		default:
+		}
+		key, value, token := fmt.Sprintf("key-%d", rand.IntN(400)), anyValue(), fmt.Sprintf("%s-%d", name, i)
+		for try := at; ; try = (try + 1) % len(w.loads) {
+			w.tries.Add(1)
+			if w.loads[try].client.once(key, value, token) {
+				w.loads[try].client.book.sure(key, value)
+				w.loads[try].replied[counted].Add(1)
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+// once sends an increment under an Idempotency-Key, and says whether it is
+// stored.
+func (c *client) once(key string, value int64, token string) bool {
+	form := url.Values{"key": {key}, "value": {strconv.FormatInt(value, 10)}}.Encode()
+	r, err := http.NewRequest(http.MethodPost, c.url, strings.NewReader(form))
+	if err != nil {
+		panic(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Idempotency-Key", token)
+	reply, err := c.http.Do(r)
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(io.Discard, reply.Body)
+	_ = reply.Body.Close()
+	switch reply.StatusCode {
+	case http.StatusOK:
+		return err == nil
+	case http.StatusAccepted, http.StatusServiceUnavailable:
+	default:
+		c.t.Errorf("status %s", reply.Status)
+	}
+	return false
+}
+
 func (w *crowd) counted() (n int64) {
 	for _, l := range w.loads {
 		n += l.replied[counted].Load()
@@ -248,7 +305,7 @@ func (w *crowd) counted() (n int64) {
 	return n
 }
 
-// go on waits until every ingress but those has acknowledged more.
+// goesOn waits until every ingress but those has acknowledged more.
 func (w *crowd) goesOn(n int, but ...*service) {
 	w.c.t.Helper()
 	for i, l := range w.loads {
@@ -304,8 +361,9 @@ func merge(t testing.TB, databases ...*contents) *contents {
 
 // A whole deployment under load, while everything that it is made of fails, one
 // after the other: the server that leads the stream is killed, a server is cut
-// off from the network while it leads, an ingress and a writer are killed, and
-// a standby takes over. What was acknowledged counts, once.
+// off from the network while it leads, an ingress and a writer are killed, and a
+// standby takes over. Each client goes on with an increment, at another ingress
+// and under the same Idempotency-Key, until it is stored: every one counts once.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -388,8 +446,11 @@ func TestCluster(t *testing.T) {
 	}
 	db := c.contents()
 	b.check(t, db)
-	t.Logf("%d kills, %d cuts; %.0f batches came twice and were skipped; %.1f s in all without an acknowledgement, %.1f s the longest",
-		kills, cuts, duplicates, w.still.Seconds(), w.longest.Seconds())
+	if db.increments != sure {
+		t.Errorf("%d increments folded, want exactly the %d that were acknowledged", db.increments, sure)
+	}
+	t.Logf("%d requests for %d increments; %d kills, %d cuts; %.0f batches came twice and were skipped; %.1f s in all without an acknowledgement, %.1f s the longest",
+		w.tries.Load(), sure, kills, cuts, duplicates, w.still.Seconds(), w.longest.Seconds())
 }
 
 // readEverywhere reads keys of every partition through every ingress.

@@ -11,7 +11,7 @@ import (
 // contents is what a database holds, read with plain SQL as anyone may.
 type contents struct {
 	numbers    map[string]int64
-	increments int      // that the ledger accounts for
+	increments int      // that the ledger accounts for, without repeats under a token
 	gaps       []string // producers of which later batches were folded than others
 
 	before   int64 // what numbers came to when the service took the database over
@@ -44,7 +44,7 @@ func (s *service) contents() *contents {
 		scan(&value)
 		c.held += value
 	})
-	each(s.t, tx, "SELECT producer, above, increments, sum FROM ledger", func(scan func(...any)) {
+	each(s.t, tx, "SELECT producer, above, increments - skipped, sum FROM ledger", func(scan func(...any)) {
 		var producer, above string
 		var increments int
 		var sum int64

@@ -9,30 +9,36 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/piccolo-counter/piccolo/client"
 )
 
-var binary string // the real service
+var dir string // of this run of the tests
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "piccolo-client-")
-	if err != nil {
+	var err error
+	if dir, err = os.MkdirTemp("", "piccolo-client-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "piccolo")
-	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/piccolo").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the service: %v\n%s", err, out)
-		return 1
-	}
 	return m.Run()
 }
+
+// binary is the real service, built when the first test asks for it.
+var binary = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(dir, "piccolo")
+	out, err := exec.Command("go", "build", "-o", path, "../cmd/piccolo").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build the service: %w: %s", err, out)
+	}
+	return path, err
+})
 
 // service is the real one, on a data directory of its own.
 type service struct {
@@ -63,7 +69,11 @@ func start(t *testing.T) *service {
 
 func (s *service) launch() {
 	s.t.Helper()
-	s.cmd = exec.Command(binary, "all-in-one", "--data", s.data, "--listen", s.addr, "--admin", "127.0.0.1:0", "--nats-listen", "off")
+	path, err := binary()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd = exec.Command(path, "all-in-one", "--data", s.data, "--listen", s.addr, "--admin", "127.0.0.1:0", "--nats-listen", "off")
 	s.cmd.Stderr = &s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)

@@ -357,10 +357,10 @@ func TestState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Created.IsZero() || s.Bytes == 0 {
+	if s.Created.IsZero() || s.Bytes == 0 || s.MaxBytes == 0 {
 		t.Errorf("%+v", s)
 	}
-	s.Created, s.Bytes = time.Time{}, 0
+	s.Created, s.Bytes, s.MaxBytes = time.Time{}, 0, 0
 	want := piccolo.StreamState{FirstSeq: 3, LastSeq: 8, Messages: 8 - 2, AckFloor: 3, AckPending: 1, Pending: 2}
 	if s != want {
 		t.Errorf("%+v, want %+v", s, want)

@@ -90,7 +90,7 @@ func (e *evidence) reconcile() *balance {
 func (e *evidence) origins() (all []piccolo.Origin) {
 	seen := make(map[piccolo.Origin]bool)
 	add := func(o piccolo.Origin) {
-		if !seen[o] {
+		if !seen[o] && e.owned(o.Partition) {
 			seen[o] = true
 			all = append(all, o)
 		}
@@ -113,6 +113,13 @@ func (e *evidence) origins() (all []piccolo.Origin) {
 		return cmp.Or(strings.Compare(a.Producer, b.Producer), cmp.Compare(a.Partition, b.Partition))
 	})
 	return all
+}
+
+// owned says whether a partition is folded into this database: some may be
+// another writer's, and are in its own.
+func (e *evidence) owned(partition int) bool {
+	_, ok := e.later.Positions[partition]
+	return ok || len(e.later.Positions) == 0
 }
 
 // follow adds one producer's partition to the balance.

@@ -295,3 +295,20 @@ func TestReconcile(t *testing.T) {
 		}
 	}
 }
+
+// What another writer folds is in another database, and not missing here.
+func TestReconcileLeavesOutWhatAnotherDatabaseHas(t *testing.T) {
+	t.Parallel()
+	here, there := piccolo.Origin{Producer: "p"}, piccolo.Origin{Producer: "p", Partition: 1}
+	a := &sqlite.Audit{Accounts: map[piccolo.Origin]piccolo.Account{here: account(5)}, Positions: map[int]piccolo.Position{0: {StreamSeq: 9}}}
+	e := &evidence{
+		audit: a, later: a, stream: &streamEvidence{held: map[piccolo.Origin]held{there: {7: 10}}},
+		reports: map[string]piccolo.Published{
+			reportKey(here):  {Accepted: 50, Seq: 5, Increments: 50},
+			reportKey(there): {Partition: 1, Accepted: 80, Seq: 8, Increments: 80},
+		},
+	}
+	if b := e.reconcile(); len(b.missing)+len(b.differences) > 0 || b.Accepted != 50 || b.Folded != 50 {
+		t.Errorf("%+v", b)
+	}
+}

@@ -54,47 +54,6 @@ type Bus struct {
 	*refusals
 }
 
-// Remote says how to reach a NATS server outside this process.
-type Remote struct {
-	URL   string // or several, separated by commas
-	Creds string // a file
-	CA    string // a file, of who signed the server's certificate
-	Cert  string // a file; with Key, this client's certificate
-	Key   string
-	NKey  string // a file, of the user's seed
-	Role  Role   // what the server lets this user do; it decides where answers come
-}
-
-// Connect connects to a NATS server. Once connected, it keeps trying to connect
-// again for as long as the bus is open.
-func Connect(r Remote, name string, log *slog.Logger) (*Bus, error) {
-	var opts []nats.Option
-	if r.Creds != "" {
-		opts = append(opts, nats.UserCredentials(r.Creds))
-	}
-	if r.NKey != "" {
-		opt, err := nats.NkeyOptionFromSeed(r.NKey)
-		if err != nil {
-			return nil, fmt.Errorf("the user's nkey %s: %w: piccolo auth makes one", r.NKey, err)
-		}
-		opts = append(opts, opt)
-	}
-	if r.Role != "" {
-		opts = append(opts, nats.CustomInboxPrefix(r.Role.inbox()))
-	}
-	if r.CA != "" {
-		opts = append(opts, nats.RootCAs(r.CA))
-	}
-	if r.Cert != "" || r.Key != "" {
-		opts = append(opts, nats.ClientCert(r.Cert, r.Key))
-	}
-	b, err := connect(r.URL, name, log, opts)
-	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w: is a nats-server running there, and does it let this user in?", r.URL, err)
-	}
-	return b, nil
-}
-
 func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, error) {
 	refused := new(refusals)
 	nc, err := nats.Connect(url, append([]nats.Option{

@@ -67,6 +67,7 @@ func (f *folder) live() {
 		}
 	}()
 	c := writer.Config{
+		Of:           f.w.partitions,
 		Stream:       f.w.mutant.stream(streamClient{f}),
 		Store:        f.w.store(f.store),
 		Observer:     f.w.observer(f),

@@ -1,8 +1,12 @@
 package writer_test
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/piccolo-counter/piccolo"
 )
@@ -46,6 +50,53 @@ func TestRejected(t *testing.T) {
 		r.pass(2e9)
 		if held := r.stream.holds(); len(held) > 0 {
 			t.Errorf("the stream still holds %v", held)
+		}
+	})
+}
+
+// Of two writers of a stream, each takes by hand only what is read from it.
+func TestByHandInAnothersPartition(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Of, r.Partitions, r.Retain = 4, []int{0, 2}, time.Hour
+		keys := make(map[int]string) // one of each partition
+		for i := 0; len(keys) < r.Of; i++ {
+			key := strconv.Itoa(i)
+			keys[piccolo.Partition(piccolo.Hash(key), r.Of)] = key
+		}
+		put := func(format string, of int) {
+			r.stream.put(message{json: true, data: fmt.Appendf(nil, format, keys[of])})
+		}
+		put(`{"deltas":[{"key":%q,"value":10}]}`, 0)
+		put(`{"deltas":[{"key":%q,"value":20}]}`, 2) // another of this writer's
+		r.start()
+		r.settle()
+		put(`{"deltas":[{"key":"`+keys[0]+`","value":1},{"key":%q,"value":30}]}`, 1)
+		put(`{"onces":[{"idempotency_key":"order-4711","deltas":[{"key":%q,"value":40}]}]}`, 3)
+		r.settle()
+		want := map[string]int64{keys[0]: 10, keys[2]: 20}
+		r.store.wantValues(t, want)
+		var reasons []string
+		for _, c := range r.store.commits {
+			for _, rejected := range c.Rejected {
+				reasons = append(reasons, rejected.Reason)
+			}
+		}
+		if len(reasons) != 2 || !strings.Contains(reasons[0], "in partition 1 of 4") || !strings.Contains(reasons[1], "in partition 3 of 4") {
+			t.Errorf("rejected for %q, want both for the partition that they belong to", reasons)
+		}
+
+		// A writer that has given a partition away does not take for misplaced what
+		// it folded when it had it.
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.Partitions = []int{0}
+		r.stream.forget(0, 1, 2)
+		r.start()
+		r.settle()
+		r.store.wantValues(t, want)
+		if c := r.seen.sum(); c.Rejected != 2 || c.Duplicates != 2 {
+			t.Errorf("observed %+v, want 2 duplicates and no more than 2 rejected", c)
 		}
 	})
 }

@@ -44,7 +44,7 @@ func newRig(t rapid.TB, path string) *rig {
 	store := openStore(t, path)
 	r := &rig{t: t, path: path, store: store, stream: newStream(t, store), seen: new(observer)}
 	r.Config = writer.Config{
-		Partitions: []int{0}, Stream: r.stream, Store: store, Observer: r.seen, Log: slog.New(slog.DiscardHandler),
+		Partitions: []int{0}, Of: 1, Stream: r.stream, Store: store, Observer: r.seen, Log: slog.New(slog.DiscardHandler),
 		Freshness: 100 * time.Millisecond, DrainTimeout: 10 * time.Second, TokenTTL: 24 * time.Hour,
 	}
 	return r

@@ -92,8 +92,8 @@ func (s *store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded,
 func (s *store) has(m message) bool {
 	d := piccolo.Delivery{Partition: m.partition, StreamSeq: m.streamSeq, Created: aDay, Stored: m.stored, JSON: m.json, Data: m.data}
 	var b piccolo.Batch
-	if d.Decode(&b) == nil {
-		return s.folded(b.BatchID)
+	if d.Decode(&b) == nil && s.folded(b.BatchID) {
+		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

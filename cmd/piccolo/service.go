@@ -135,6 +135,7 @@ const queryVersion = "1.0.0"
 func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.Store, partitions []int, provision func(context.Context) error) (*writer.Writer, error) {
 	w, err := writer.Open(ctx, writer.Config{
 		Partitions:   partitions,
+		Of:           s.partitions,
 		Stream:       s.conn,
 		Store:        store,
 		Observer:     s.metrics,

@@ -13,6 +13,7 @@ type Report struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
 	At      time.Time `json:"at"`
+	Of      int       `json:"of,omitempty"` // how many partitions the stream has, as the process knows it; 0 from one that does not say
 	API     string    `json:"api,omitempty"`
 	Admin   string    `json:"admin,omitempty"`
 	Sync    string    `json:"sync,omitempty"`    // of one with a NATS server inside: when that fsyncs

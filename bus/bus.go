@@ -104,6 +104,9 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 // had an acknowledgement, or has not.
 func (b *Bus) Close() { b.nc.Close() }
 
+// Connections is how often the connection has been made.
+func (b *Bus) Connections() uint64 { return b.nc.Stats().Reconnects + 1 }
+
 // Check says whether the connection stands, and the server lets this user do
 // what it does.
 func (b *Bus) Check(context.Context) error {

@@ -48,7 +48,9 @@ func (b *Bus) Assign(ctx context.Context, partition int, database string) (err e
 // p+before, p+2·before… afterwards, and each of these is given to the database
 // that has p. No number moves. It may be done again after it was cut off.
 //
-// No ingress and no writer may run meanwhile.
+// No ingress and no writer may run meanwhile, and nothing may be left to fold:
+// tokens of what is folded later would not be where a retry looks for them, and
+// keys of it would be in the wrong database if their new partition had moved.
 func (b *Bus) Grow(ctx context.Context, partitions int) (before int, err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("STREAM.UPDATE"))
 	defer done(&err)
@@ -64,6 +66,9 @@ func (b *Bus) Grow(ctx context.Context, partitions int) (before int, err error) 
 		return before, fmt.Errorf("partitions: %d is more than %d", partitions, piccolo.MaxPartitions)
 	}
 	for p := range before {
+		if err := b.allFolded(ctx, p); err != nil && partitions > before {
+			return before, err
+		}
 		database, _, err := b.Owner(ctx, p)
 		if err != nil {
 			return before, err
@@ -85,4 +90,27 @@ func (b *Bus) Grow(ctx context.Context, partitions int) (before int, err error) 
 		return before, fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	return before, nil
+}
+
+// allFolded says whether a writer has acked all that the stream holds of a
+// partition.
+func (b *Bus) allFolded(ctx context.Context, partition int) (err error) {
+	ctx, done := b.asks(ctx, api("CONSUMER.INFO"))
+	defer done(&err)
+	c, err := again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.js.Consumer(ctx, Stream, consumerName(partition))
+	})
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		// No writer has served it yet.
+		first, err := b.Next(ctx, partition, 1)
+		if err != nil || first == 0 {
+			return err
+		}
+	case err != nil:
+		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
+	case c.CachedInfo().NumPending == 0 && c.CachedInfo().NumAckPending == 0:
+		return nil
+	}
+	return fmt.Errorf("the stream holds batches of partition %d that are not folded: run its writer until piccolo backlog shows none, stop it, and give the command again", partition)
 }

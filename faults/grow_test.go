@@ -48,7 +48,15 @@ func TestGrowAndMove(t *testing.T) {
 	if out, err := p.piccolo(nil, "stream", "repartition", "--partitions=3"); err == nil || !strings.Contains(out, "multiple") {
 		t.Errorf("from 2 partitions to 3: %v\n%s", err, out)
 	}
-	p.must("stream", "repartition", "--partitions=4")
+	if out, err := p.piccolo(nil, "stream", "repartition", "--partitions=4"); err != nil {
+		// What the writer had fetched and not acked is not left behind.
+		if !strings.Contains(out, "not folded") {
+			t.Errorf("repartition: %v\n%s", err, out)
+		}
+		p.writer.start()
+		p.writer.stop()
+		p.must("stream", "repartition", "--partitions=4")
+	}
 
 	p.ingress.start() // nobody folds yet
 	l = p.ingress.load(b, 6, "stored")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -86,7 +87,13 @@ func (r *reporter) backlog(read func(*piccolo.Backlog) uint64) func() float64 {
 
 // Execute reports until Interrupt is called.
 func (r *reporter) Execute() error {
-	unsubscribe, err := r.conn.Reports(r.deployment.Take)
+	var doubt atomic.Bool // whether another process knows another number of partitions
+	unsubscribe, err := r.conn.Reports(func(report piccolo.Report) {
+		r.deployment.Take(report)
+		if report.Of != 0 && report.Of != r.partitions {
+			doubt.Store(true)
+		}
+	})
 	if err != nil {
 		// No reason to stop counting: the page shows this process alone.
 		r.log.Warn("the reports of other processes cannot be had", "error", err)
@@ -95,6 +102,7 @@ func (r *reporter) Execute() error {
 	}
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
+	connections := uint64(1) // on which the stream has been asked
 	for {
 		report := r.report()
 		r.last.Store(report)
@@ -103,12 +111,40 @@ func (r *reporter) Execute() error {
 			r.log.Debug("a report was not sent", "error", err)
 		}
 		r.deployment.Tick(time.Now())
+		if now := r.conn.Connections(); now != connections || doubt.Load() {
+			known, err := r.samePartitions()
+			if err != nil {
+				return err
+			}
+			if known {
+				connections = now
+				doubt.Store(false)
+			}
+		}
 		select {
 		case <-tick.C:
 		case <-r.stop:
 			return nil
 		}
 	}
+}
+
+// samePartitions asks the stream how many partitions it has. Another number than
+// this process started with ends it: the stream has grown while nobody heard of
+// this process, which would go on putting keys, and the tokens of retries, where
+// nobody looks for them.
+func (r *reporter) samePartitions() (known bool, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*reportEvery)
+	defer cancel()
+	n, err := r.conn.Partitions(ctx)
+	if err != nil {
+		r.log.Debug("how many partitions the stream has cannot be asked, trying again", "error", err)
+		return false, nil
+	}
+	if n != r.partitions {
+		return true, fmt.Errorf("the stream has %d partitions, and this process started when it had %d: it stops, start it again", n, r.partitions)
+	}
+	return true, nil
 }
 
 // Interrupt stops the actor.
@@ -120,6 +156,7 @@ func (r *reporter) report() *piccolo.Report {
 	host, _ := os.Hostname()
 	report := &piccolo.Report{
 		ID: r.id, Role: r.role, Version: version(), Host: host, PID: os.Getpid(), Started: r.started, Admin: r.admin, Sync: r.sync,
+		Of: r.partitions,
 	}
 	var unready []string
 	for _, c := range r.checks {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"maps"
 	"net"
 	"slices"
@@ -151,6 +152,7 @@ func (w *watcher) run(first []bulletin) {
 		case <-life.Done():
 		}
 	}()
+	defer w.listen(end)()
 	w.write("retry: 1000\n\n")
 	for life.Err() == nil && w.broken == nil {
 		if first == nil {
@@ -167,6 +169,23 @@ func (w *watcher) run(first []bulletin) {
 		}
 		w.follow(life, first)
 		first = nil
+	}
+}
+
+// listen ends the watch when the client hangs up, or goes on talking, and returns
+// what stops it. Otherwise only a write that fails would tell, and there is none
+// as long as nothing changes.
+func (w *watcher) listen(end func()) (stop func()) {
+	_ = w.conn.SetReadDeadline(time.Time{}) // the request's
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_, _ = io.CopyN(io.Discard, w.conn, maxUnread)
+		end()
+	}()
+	return func() {
+		_ = w.conn.SetReadDeadline(time.Now())
+		<-stopped
 	}
 }
 

@@ -2,12 +2,15 @@ package ingress_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +37,15 @@ func (l *log) add(key string, value int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.numbers[key] += value
+	l.changed = append(l.changed, key)
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
+func (l *log) remove(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.numbers, key)
 	l.changed = append(l.changed, key)
 	close(l.more)
 	l.more = make(chan struct{})
@@ -93,11 +105,13 @@ func (l *log) answer(ctx context.Context, q piccolo.Query) (a piccolo.Answer, er
 		}
 		for _, key := range l.changed[seen:] {
 			mine := slices.Contains(q.Changes.Keys, key) || len(q.Changes.Keys) == 0 && strings.HasPrefix(key, q.Changes.Prefix)
-			if mine {
-				a.Numbers = append(a.Numbers, piccolo.Number{Key: key, Value: l.numbers[key]})
+			if value, ok := l.numbers[key]; mine && ok {
+				a.Numbers = append(a.Numbers, piccolo.Number{Key: key, Value: value})
+			} else if mine {
+				a.Gone = append(a.Gone, key)
 			}
 		}
-		if len(a.Numbers) > 0 {
+		if len(a.Numbers)+len(a.Gone) > 0 {
 			return a, nil
 		}
 		more := l.more
@@ -222,6 +236,83 @@ func TestWatch(t *testing.T) {
 	l.add("never", 1)
 	if ev := one.next(); ev.data != `{"key":"never","value":1,"value_text":"1"}` {
 		t.Errorf("%+v: want never", ev)
+	}
+}
+
+// A key that was removed is told of as such, also to who was away.
+func TestWatchOfRemovedKeys(t *testing.T) {
+	t.Parallel()
+	d, l := open(t), newLog("l")
+	d.reader.answer = l.answer
+	l.add("foo", 1)
+	l.add("bar", 2)
+	w := d.watch("prefix=", "")
+	before, _ := w.snapshot()
+	l.remove("foo")
+	if ev := w.next(); ev != (event{id: "l.3", data: `{"key":"foo","deleted":true}`}) {
+		t.Errorf("%+v: want that foo was removed, with id l.3", ev)
+	}
+	if ev := d.watch("key=foo", before).next(); ev != (event{id: "l.3", data: `{"key":"foo","deleted":true}`}) {
+		t.Errorf("resumed: %+v, want that foo was removed, with id l.3", ev)
+	}
+	l.add("foo", 5)
+	if ev := w.next(); ev.data != `{"key":"foo","value":5,"value_text":"5"}` {
+		t.Errorf("%+v: want foo as 5", ev)
+	}
+}
+
+// heard counts the signs of life that the server writes.
+type heard struct {
+	net.Listener
+	beats atomic.Int64
+}
+
+func (h *heard) Accept() (net.Conn, error) {
+	c, err := h.Listener.Accept()
+	return &heardConn{c, h}, err
+}
+
+type heardConn struct {
+	net.Conn
+	by *heard
+}
+
+func (c *heardConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(": \n\n")) {
+		c.by.beats.Add(1)
+	}
+	return c.Conn.Write(b)
+}
+
+// Who leaves makes room for another, before a sign of life finds nobody.
+func TestWatcherLeaves(t *testing.T) {
+	t.Parallel()
+	var h *heard
+	d := open(t, func(c *ingress.Config) {
+		h = &heard{Listener: c.Listener}
+		c.Listener, c.MaxWatchers = h, 1
+	})
+	l := newLog("l")
+	d.reader.answer = l.answer
+	w := d.watch("prefix=", "")
+	w.snapshot()
+	d.declined(d.read("/v1/watch?prefix="), 503)
+	_ = w.res.Body.Close() // which hangs up
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		res, err := d.client.Get("http://" + d.addr + "/v1/watch?prefix=")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode == 200 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still %s", res.Status)
+		}
+	}
+	if n := h.beats.Load(); n > 0 {
+		t.Errorf("it took %d signs of life to notice", n)
 	}
 }
 

@@ -68,7 +68,7 @@ func (in *Ingress) route(ctx *fasthttp.RequestCtx, path, query []byte) {
 		return
 	}
 	if len(allowed) == 0 {
-		in.fail(ctx, newProblem(404, "nothing is served at %s: see POST /increment, POST /v1/increments and GET /v1/numbers/{key}", quote(path)))
+		in.fail(ctx, newProblem(404, "nothing is served at %s: see POST /increment, POST /v1/increments, GET /v1/numbers/{key} and, for all there is, GET /openapi.yaml", quote(path)))
 		return
 	}
 	list := strings.Join(allowed, ", ")

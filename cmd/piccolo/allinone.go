@@ -43,7 +43,7 @@ type allInOneCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *allInOneCmd) Validate() error {
-	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate(), c.check())
+	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate(), c.streamFlags.Validate(), c.check())
 }
 
 func (c *allInOneCmd) Run(log *slog.Logger, out output) error {

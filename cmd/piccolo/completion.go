@@ -17,7 +17,9 @@ type completionCmd struct {
 
 // Help says how to use what is printed.
 func (completionCmd) Help() string {
-	return `    source <(piccolo completion bash)
+	return `Examples:
+
+    source <(piccolo completion bash)
     source <(piccolo completion zsh)
     piccolo completion fish | source
 

@@ -26,7 +26,7 @@ func (c *dbBackupCmd) Run(out output) error {
 	defer cancel()
 	info, err := sqlite.Backup(ctx, c.dbPath(c.dataFlags), c.Path)
 	if err != nil {
-		return err
+		return whichDatabase(err)
 	}
 	_, err = fmt.Fprintf(out.stdout, "%s: database %s with %d numbers, %s, checked\n",
 		c.Path, info.Database, info.Numbers, bytesText(info.Bytes))

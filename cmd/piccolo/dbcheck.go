@@ -22,7 +22,7 @@ func (c *dbCheckCmd) Run(out output) error {
 	defer cancel()
 	reader, err := sqlite.OpenReader(ctx, c.dbPath(c.dataFlags))
 	if err != nil {
-		return err
+		return whichDatabase(err)
 	}
 	defer reader.Close()
 	a, err := reader.Audit(ctx, true)

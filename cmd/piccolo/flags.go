@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -23,7 +24,7 @@ type dataFlags struct {
 }
 
 type adminFlags struct {
-	Admin string `help:"Address of metrics, health and pprof." default:"${admin}" placeholder:"ADDR"`
+	Admin string `help:"Address of the page, metrics, health and pprof." default:"${admin}" placeholder:"ADDR"`
 }
 
 type ingressFlags struct {
@@ -87,6 +88,15 @@ func (f *dbFlag) dbPath(data dataFlags) string {
 	return f.DB
 }
 
+// whichDatabase adds to the error of a database that is not there how to name
+// the one that is meant.
+func whichDatabase(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: name the directory with --data, or the file with --db", err)
+	}
+	return err
+}
+
 type writerFlags struct {
 	dbFlag `embed:""`
 
@@ -117,8 +127,15 @@ func (f *gearFlags) check() error {
 }
 
 type streamFlags struct {
-	Partitions     int              `help:"Slices of the key space, each with its own writer. Fixed once the stream exists." default:"1" placeholder:"N"`
+	Partitions     int              `help:"Slices of the key space, each with its own writer. Once the stream exists, only piccolo stream repartition changes it." default:"1" placeholder:"N"`
 	StreamMaxBytes units.Base2Bytes `help:"What the stream may hold; when full, the API says 503." default:"1GiB" placeholder:"B"`
+}
+
+func (f *streamFlags) Validate() error {
+	if f.Partitions < 1 || f.Partitions > piccolo.MaxPartitions {
+		return fmt.Errorf("--partitions must be from 1 to %d", piccolo.MaxPartitions)
+	}
+	return nil
 }
 
 type natsFlags struct {

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"net"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,6 +22,14 @@ func TestReady(t *testing.T) {
 	if code := command([]string{"ready", "--admin", admin}, &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), "[+] writer: ok") {
 		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
 	}
+	stdout.Reset()
+	var printed readiness
+	if code := command([]string{"ready", "--json", "--admin", admin}, &stdout, &stderr); code != 0 {
+		t.Errorf("--json: exit code %d: %s", code, stderr.String())
+	}
+	if err := json.Unmarshal(stdout.Bytes(), &printed); err != nil || !printed.Ready || !slices.ContainsFunc(printed.Checks, func(c verified) bool { return c.Name == "writer" && c.OK }) {
+		t.Errorf("--json: got %s, error %v", stdout.String(), err)
+	}
 	p.stop()
 
 	stdout.Reset()
@@ -34,5 +45,14 @@ func TestReady(t *testing.T) {
 	defer l.Close()
 	if code := command([]string{"ready", "--timeout", "10ms", "--admin", l.Addr().String()}, &stdout, &stderr); code != exitBroken {
 		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
+	}
+}
+
+// A check that fails says why, and what it says may have colons.
+func TestHealthChecks(t *testing.T) {
+	got := healthChecks("[-] nats: no answer: connection refused\n[+] writer: ok\nnot ready\n")
+	want := []verified{{Name: "nats", Says: "no answer: connection refused"}, {Name: "writer", OK: true, Says: "ok"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -21,6 +22,11 @@ type streamInitCmd struct {
 	streamFlags `embed:""`
 
 	Replicas int `help:"On how many servers of the cluster the stream is kept." default:"1" placeholder:"N"`
+}
+
+// Validate is here since Go promotes none of two methods of the same name.
+func (c *streamInitCmd) Validate() error {
+	return errors.Join(c.natsFlags.Validate(), c.streamFlags.Validate())
 }
 
 func (c *streamInitCmd) Run(log *slog.Logger, out output) error {

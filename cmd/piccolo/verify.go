@@ -59,7 +59,7 @@ var errBroken = errors.New("an invariant is broken: see above; keep the files as
 func (c *verifyCmd) Run(log *slog.Logger, out output) error {
 	reader, err := sqlite.OpenReader(context.Background(), c.dbPath(c.dataFlags))
 	if err != nil {
-		return err
+		return whichDatabase(err)
 	}
 	defer closeLogged(log, "database", reader)
 	v := &verdict{OK: true, Live: !c.Offline}

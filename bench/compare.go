@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // compareCmd has everybody do the same work, one after the other in each run,
@@ -67,7 +68,11 @@ func comparison(peers []peer, results [][]result, skipped []error, b *bench) (se
 			thousands(median(rs, func(r result) float64 { return r.increments })), micro(cpu), ratio(cpu/base),
 			duration(rs, func(r result) time.Duration { return r.p50 }), duration(rs, func(r result) time.Duration { return r.p99 }), p.disk, p.lacks)
 		all = append(all, bar{strings.ReplaceAll(p.name, "`", ""), cpu / 1000, strings.HasPrefix(p.name, "Piccolo")})
-		if v := versionOf(p.version); v != "" && !seen[v] {
+		v := versionOf(p.version)
+		if strings.IndexFunc(v, unicode.IsDigit) <= 1 && len(p.needs) > 0 {
+			v = p.needs[0] + " " + v // it says a number alone
+		}
+		if strings.TrimSpace(v) != "" && !seen[v] {
 			seen[v] = true
 			versions = append(versions, v)
 		}

@@ -99,6 +99,8 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 	}
 	created := stream.CachedInfo().Created
 	b.created.Store(created.UnixNano())
+	// What waits for deliver while the connection is lost came before that.
+	reconnects := b.nc.Stats().Reconnects
 	if err := b.lookForDamage(ctx); err != nil {
 		return nil, err
 	}
@@ -133,7 +135,7 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 			Pending:   meta.NumPending,
 			JSON:      msg.Headers().Get(contentType) == typeJSON,
 			Data:      msg.Data(),
-			Acker:     acker{b, msg, created.UnixNano(), b.nc.Stats().Reconnects},
+			Acker:     acker{b, msg, created.UnixNano(), reconnects},
 		})
 	},
 		jetstream.PullMaxBytes(fetchBytes),
@@ -186,7 +188,7 @@ type acker struct {
 	bus        *Bus
 	msg        jetstream.Msg
 	created    int64  // when the stream was that it is in, Unix time in ns
-	reconnects uint64 // when it came
+	reconnects uint64 // when the subscription began
 }
 
 var errReconnected = errors.New("the connection to NATS was lost: what was asked on it is asked again, and what came on it and was not acked comes again")
@@ -194,7 +196,7 @@ var errReconnected = errors.New("the connection to NATS was lost: what was asked
 var errMadeAnew = errors.New("the stream that the message came from has been made anew")
 
 // Ack acks the message, unless its number may be another's now: the connection
-// was lost since it came, and the server may have lost messages when it started
+// was lost since the subscription began, and the server may have lost messages when it started
 // again; or this bus has subscribed to a stream that was made anew. What was
 // acked before that comes before it, on the same connection.
 func (a acker) Ack() error {

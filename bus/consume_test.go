@@ -205,6 +205,43 @@ func TestSubscriptionEndsWithTheConnection(t *testing.T) {
 	}
 }
 
+// What had come, and was still waiting to be delivered when the connection was
+// lost, is not acked on the next one either.
+func TestNoAckOfWhatWaitedWhenTheConnectionWasLost(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.publish(t, 0, 1, 2)
+	deliveries, release, failed := make(chan piccolo.Delivery, 10), make(chan struct{}), make(chan error, 1)
+	stop, err := r.Subscribe(soon(t), 0, func(d piccolo.Delivery) {
+		deliveries <- d
+		<-release
+	}, func(err error) { failed <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	next(t, deliveries, 1)
+	until(t, "the second has been sent", func() bool {
+		s, err := r.State(soon(t), 0)
+		return err == nil && s.AckPending == 2
+	})
+	if _, err := r.State(soon(t), 0); err != nil { // whose answer came behind it
+		t.Fatal(err)
+	}
+	if err := r.Bus.Reconnect(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-failed:
+	case <-soon(t).Done():
+		t.Fatal("the subscription did not end with the connection")
+	}
+	close(release)
+	if err := next(t, deliveries, 1)[0].Acker.Ack(); err == nil {
+		t.Error("a message that came before the connection was lost is acked after")
+	}
+}
+
 // A stream that was made anew gives the same numbers to other messages: what
 // came from the one before is not acked in it.
 func TestNoAckInAnotherStream(t *testing.T) {

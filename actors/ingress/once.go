@@ -3,6 +3,7 @@ package ingress
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/piccolo-counter/piccolo"
 )
@@ -15,11 +16,14 @@ type onceStripe struct {
 }
 
 // addOnce puts a once, which a batch has room for and the budget has been taken
-// for, into the batch that it returns.
-func (r *reducer) addOnce(o piccolo.Once) *pending {
+// for, into the batch that it returns. With total, somebody waits for its commit.
+func (r *reducer) addOnce(o piccolo.Once, total bool) *pending {
 	r.once.mu.Lock()
 	defer r.once.mu.Unlock()
 	p := r.room(int64(piccolo.MaxOnceSize(o.Deltas)))
+	if total {
+		p.wantTotal.Store(true) // before it can be sealed, or the notice would be missed
+	}
 	p.onces = append(p.onces, o)
 	r.once.counted += o.Increments
 	return p
@@ -96,10 +100,7 @@ func (in *Ingress) countOnce(claim piccolo.Claim, parts map[int]*piccolo.Once, a
 		if o == nil {
 			continue
 		}
-		p := r.addOnce(*o)
-		if ack == piccolo.AckApplied {
-			p.wantTotal.Store(true)
-		}
+		p := r.addOnce(*o, ack == piccolo.AckApplied)
 		c.batches = append(c.batches, p)
 		c.carriers = append(c.carriers, carrier{p.id, p.stored})
 	}
@@ -154,6 +155,22 @@ type recent struct {
 type remembered struct {
 	payload  uint64
 	carriers []carrier
+	at       time.Time
+}
+
+// onceMemory is for how long a request is remembered at least, and once it is
+// stored, at most: the writer knows when its key is new again, this does not.
+const onceMemory = time.Minute
+
+func (m *remembered) fresh() bool {
+	return time.Since(m.at) < onceMemory || slices.ContainsFunc(m.carriers, func(c carrier) bool {
+		select {
+		case <-c.stored:
+			return false
+		default:
+			return true
+		}
+	})
 }
 
 // generation is how many requests are remembered at least.
@@ -161,7 +178,7 @@ const generation = 16 << 10
 
 func (r *recent) find(token piccolo.Token) *remembered {
 	for _, g := range []map[piccolo.Token]remembered{r.young, r.old} {
-		if m, ok := g[token]; ok {
+		if m, ok := g[token]; ok && m.fresh() {
 			return &m
 		}
 	}
@@ -172,7 +189,7 @@ func (r *recent) keep(claim piccolo.Claim, carriers []carrier) {
 	if r.young == nil || len(r.young) >= generation {
 		r.old, r.young = r.young, make(map[piccolo.Token]remembered)
 	}
-	r.young[claim.Token] = remembered{claim.Payload, carriers}
+	r.young[claim.Token] = remembered{claim.Payload, carriers, time.Now()}
 }
 
 // forget drops what the writer says a token does not stand for: it was counted

@@ -35,11 +35,12 @@ type Position struct {
 	StreamSeq uint64
 }
 
-// Rejected is a message in the stream that is no batch. It is kept for a human
-// and never blocks the ones behind it.
+// Rejected is a message in the stream that is no batch. It is kept for a human,
+// once however often it comes, and never blocks the ones behind it.
 type Rejected struct {
 	Partition int
 	StreamSeq uint64
+	Stored    time.Time // when the stream took it: after a roll back its number is given out again
 	Reason    string
 	Data      []byte
 }

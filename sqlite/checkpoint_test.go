@@ -19,7 +19,8 @@ func TestWALIsBounded(t *testing.T) {
 	)
 	fold := &piccolo.Fold{Rejected: []piccolo.Rejected{{Reason: "no batch", Data: make([]byte, size)}}}
 	var largest int64
-	for range commits {
+	for i := range commits {
+		fold.Rejected[0].StreamSeq = uint64(i)
 		if _, err := store.Commit(t.Context(), fold); err != nil {
 			t.Fatal(err)
 		}

@@ -91,7 +91,7 @@ func (tx *transaction) apply(fold *piccolo.Fold) error {
 		}
 	}
 	for _, r := range fold.Rejected {
-		if err := tx.stmts.reject.exec(int64(r.Partition), int64(r.StreamSeq), r.Reason, r.Data); err != nil {
+		if err := tx.stmts.reject.exec(int64(r.Partition), int64(r.StreamSeq), r.Stored.UnixMicro(), r.Reason, r.Data); err != nil {
 			return err
 		}
 	}

@@ -30,14 +30,16 @@ CREATE TABLE quarantine (
 ) STRICT;
 CREATE INDEX quarantine_key ON quarantine (key);
 
--- Messages in the stream that were no batches, kept for a human.
+-- Messages in the stream that were no batches, kept for a human, once each.
 CREATE TABLE rejected (
     id          INTEGER PRIMARY KEY,
     "partition" INTEGER NOT NULL,
     stream_seq  INTEGER NOT NULL,
+    stored_us   INTEGER NOT NULL, -- Unix time
     reason      TEXT    NOT NULL,
     data        BLOB    NOT NULL,
-    at          TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
+    at          TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
+    UNIQUE (stream_seq, stored_us, "partition")
 ) STRICT;
 
 -- Idempotency-Keys that have been counted in a partition, as the first 16 bytes

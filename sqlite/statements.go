@@ -45,7 +45,8 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 				increments = excluded.increments, sum = excluded.sum, skipped = excluded.skipped`,
 			&s.position: `INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET
 				created_us = excluded.created_us, stream_seq = excluded.stream_seq`,
-			&s.reject: `INSERT INTO rejected ("partition", stream_seq, reason, data) VALUES (?, ?, ?, coalesce(?, x''))`,
+			&s.reject: `INSERT INTO rejected ("partition", stream_seq, stored_us, reason, data) VALUES (?, ?, ?, ?, coalesce(?, x''))
+				ON CONFLICT DO NOTHING`,
 
 			&s.value:   `SELECT value FROM numbers WHERE key = ?`,
 			&s.set:     `INSERT INTO numbers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,

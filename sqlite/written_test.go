@@ -103,6 +103,21 @@ func TestRejectedIsKept(t *testing.T) {
 		"2|17|no batch|X'00FF'|1\n0|18|empty|X''|1\n0|19|nothing at all|X''|1")
 }
 
+// A message that is delivered again is in the table already. After a roll back of
+// the stream another one may have its number.
+func TestRejectedIsKeptOnce(t *testing.T) {
+	store, db := openNew(t)
+	stored := time.Unix(1000, 0)
+	first := piccolo.Rejected{Partition: 2, StreamSeq: 17, Stored: stored, Reason: "no batch", Data: []byte("a")}
+	another := piccolo.Rejected{Partition: 2, StreamSeq: 17, Stored: stored.Add(time.Second), Reason: "no batch", Data: []byte("b")}
+	for _, rejected := range [][]piccolo.Rejected{{first, first}, {first}, {another, first}} {
+		if _, err := store.Commit(t.Context(), &piccolo.Fold{Rejected: rejected}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.want(t, "SELECT data FROM rejected ORDER BY id", "a\nb")
+}
+
 // Totals are read in the transaction, after all of its deltas.
 func TestTotals(t *testing.T) {
 	store, _ := openNew(t)

@@ -54,7 +54,7 @@ func (w *Writer) sum() (*sum, error) {
 		switch {
 		case m.bad != nil:
 			s.fold.Rejected = append(s.fold.Rejected, piccolo.Rejected{
-				Partition: m.Partition, StreamSeq: m.StreamSeq, Reason: m.bad.Error(), Data: m.Data,
+				Partition: m.Partition, StreamSeq: m.StreamSeq, Stored: m.Stored, Reason: m.bad.Error(), Data: m.Data,
 			})
 		case !s.draft.Fold(&m.batch):
 			s.duplicates++

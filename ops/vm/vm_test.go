@@ -136,6 +136,23 @@ func TestPackage(t *testing.T) {
 	m.want("dpkg-query -W -f '${Version}' piccolo", packageVersion(t, next))
 	m.want("systemctl is-active piccolo.socket piccolo.service", "active\nactive")
 
+	// What stands still is started again by the watchdog: told to end, it wakes
+	// up and drains.
+	l = startLoad(t, m.api, "stuck", 6)
+	l.reach(20)
+	m.run("systemctl kill --kill-whom=main --signal=STOP piccolo.service")
+	m.eventually("the watchdog", func() error {
+		restarts, err := m.output("systemctl show -P NRestarts piccolo.service")
+		if err == nil && restarts != "1" {
+			err = fmt.Errorf("%s restarts", restarts)
+		}
+		return err
+	})
+	l.reach(20)
+	l.end()
+	m.exactly(l)
+	m.want("journalctl --boot --unit=piccolo.service | grep -c 'Watchdog timeout'", "1")
+
 	// A power cut loses nothing that was acknowledged.
 	l = startLoad(t, m.api, "power", 6)
 	l.reach(50)

@@ -187,7 +187,7 @@ func TestPackage(t *testing.T) {
 	m.run("touch /var/backups/piccolo/numbers.db; dpkg --purge piccolo")
 	m.want("ls -d /var/lib/piccolo /etc/piccolo 2>/dev/null || true", "")
 	m.run("test -e /var/backups/piccolo/numbers.db")
-	m.want("systemctl --failed --no-legend 'piccolo*'", "")
+	m.want("systemctl list-units --failed --no-legend 'piccolo*'", "")
 
 	// The same machine without the package, as another Linux has it.
 	m.copy("../install.sh", "../systemd", "../config")

@@ -48,12 +48,24 @@ func (c config) Validate(app *kong.Application) error {
 		if !slices.Contains(known, key) || key == "config" || key == "help" {
 			return fmt.Errorf("configuration file: unknown key %q: keys are the names of flags, as in flush-interval: 20ms", key)
 		}
-		switch value.(type) {
-		case map[string]any, nil:
+		items, ok := value.([]any)
+		if !ok {
+			items = []any{value}
+		}
+		if slices.ContainsFunc(items, notPlain) {
 			return fmt.Errorf("configuration file: %s has no plain value", key)
 		}
 	}
 	return nil
+}
+
+// notPlain says whether a value could not stand on a command line.
+func notPlain(value any) bool {
+	switch value.(type) {
+	case nil, []any, map[string]any, map[any]any:
+		return true
+	}
+	return false
 }
 
 // Resolve gives the value of a flag that was not on the command line. The

@@ -11,14 +11,15 @@ import (
 	"github.com/piccolo-counter/piccolo"
 )
 
-// Invariant: numbers and ledger change together or not at all, wherever in the
-// transaction it fails, and what failed can be done again.
+// Invariant: numbers, ledger and tokens change together or not at all, wherever
+// in the transaction it fails, and what failed can be done again.
 func TestCommitIsAtomic(t *testing.T) {
 	for table, when := range map[string]string{
 		"numbers":   "NEW.key = 'key 199'", // the last
 		"ledger":    "true",
 		"positions": "true",
 		"rejected":  "true",
+		"tokens":    "true",
 	} {
 		store, db := openNew(t)
 		ledger := new(piccolo.Ledger)
@@ -31,6 +32,7 @@ func TestCommitIsAtomic(t *testing.T) {
 		fold := foldOf(ledger, batchOf("p", 1, many...))
 		fold.Positions = map[int]piccolo.Position{0: {Created: time.Unix(1, 0), StreamSeq: 1}}
 		fold.Rejected = []piccolo.Rejected{{StreamSeq: 1, Reason: "no batch"}}
+		fold.Tokens = spent(0, 2, noon)
 
 		db.exec(t, "CREATE TRIGGER fail BEFORE INSERT ON "+table+" WHEN "+when+" BEGIN SELECT raise(ABORT, 'made to fail'); END")
 		_, err := store.Commit(t.Context(), fold)
@@ -38,7 +40,7 @@ func TestCommitIsAtomic(t *testing.T) {
 			t.Fatalf("%s: got error %v, want one that leaves no doubt", table, err)
 		}
 		db.want(t, "SELECT * FROM numbers", "before|1")
-		db.want(t, "SELECT (SELECT count(*) FROM ledger) + (SELECT count(*) FROM positions) + (SELECT count(*) FROM rejected)", "0")
+		db.want(t, "SELECT (SELECT count(*) FROM ledger) + (SELECT count(*) FROM positions) + (SELECT count(*) FROM rejected) + (SELECT count(*) FROM tokens)", "0")
 
 		db.exec(t, "DROP TRIGGER fail")
 		if _, err := store.Commit(t.Context(), fold); err != nil {
@@ -46,6 +48,7 @@ func TestCommitIsAtomic(t *testing.T) {
 		}
 		db.want(t, "SELECT count(*), sum(value) FROM numbers", "201|201")
 		db.want(t, "SELECT batches, increments, sum FROM ledger", "1|200|200")
+		db.want(t, "SELECT count(*) FROM tokens", "2")
 	}
 }
 

@@ -1,24 +1,28 @@
-// Command mutants breaks each invariant of the design on purpose, one at a
-// time, in a copy of the repository, and sees the tests turn red:
+// Command mutants breaks each promise of the design on purpose, one at a time,
+// and sees the tests turn red:
 //
 //	go run ./faults/mutants            # all of them
 //	go run ./faults/mutants trim-early # this one
 //
-// A mutant that no test kills means that its invariant is not tested. The idea
-// is from bluesky-social/jetstream, testing/mutation.
+// A mutant that no test kills means that its promise is not tested. Nothing is
+// written into the repository: the compiler is told to read another text for
+// one of its files. The idea is from bluesky-social/jetstream,
+// testing/mutation.
 package main
 
 import (
 	"bytes"
-	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,29 +34,21 @@ func main() {
 }
 
 func run(names []string) error {
-	for _, name := range names {
-		if !slices.ContainsFunc(mutants, func(m mutant) bool { return m.name == name }) {
-			return fmt.Errorf("there is no mutant %q: without a name, all are run", name)
-		}
-	}
-	dir, err := os.MkdirTemp("", "piccolo-mutants")
+	chosen, err := choose(names)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := copyRepository(dir); err != nil {
-		return fmt.Errorf("copy the repository, from its top: %w", err)
+	if err := green(chosen); err != nil {
+		return err
 	}
 	fmt.Println("| mutant | breaks | killed by |\n|---|---|---|")
 	var survived []string
-	for _, m := range mutants {
-		if len(names) > 0 && !slices.Contains(names, m.name) {
-			continue
+	for i, outcome := range tryAll(chosen) {
+		m, o := chosen[i], <-outcome
+		if o.err != nil {
+			return fmt.Errorf("%s: %w", m.name, o.err)
 		}
-		killer, err := m.try(dir)
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
+		killer := o.killer
 		if killer == "" {
 			killer = "**nothing**"
 			survived = append(survived, m.name)
@@ -65,29 +61,67 @@ func run(names []string) error {
 	return nil
 }
 
-// copyRepository copies the working tree, but for what git ignores.
-func copyRepository(dir string) error {
-	list, err := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
-	if err != nil {
-		return err
+// choose returns the mutants of these names, or all.
+func choose(names []string) ([]mutant, error) {
+	if len(names) == 0 {
+		return mutants, nil
 	}
-	for name := range strings.SplitSeq(strings.TrimRight(string(list), "\x00"), "\x00") {
-		data, err := os.ReadFile(name)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // deleted, not yet committed
+	var chosen []mutant
+	for _, name := range names {
+		i := slices.IndexFunc(mutants, func(m mutant) bool { return m.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no mutant %q: without a name, all are run", name)
 		}
-		if err != nil {
-			return err
-		}
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			return err
+		chosen = append(chosen, mutants[i])
+	}
+	return chosen, nil
+}
+
+// green runs the tests without a mutant: one that is red by itself would kill
+// whatever it is given.
+func green(chosen []mutant) error {
+	tests := make(map[string][]string)
+	for _, m := range chosen {
+		tests[m.pkg] = append(tests[m.pkg], m.tests)
+	}
+	for pkg, names := range tests {
+		if out, err := goTest(pkg, strings.Join(names, "|"), 5*timeout); err != nil {
+			return fmt.Errorf("the tests of %s are red without a mutant: %s", pkg, out)
 		}
 	}
 	return nil
+}
+
+type outcome struct {
+	killer string // "" where all tests passed
+	err    error
+}
+
+// tryAll tries mutants side by side, on half of the machine: what it shares
+// with nobody else it does not need, and tests wait with a deadline.
+func tryAll(chosen []mutant) []chan outcome {
+	outcomes := make([]chan outcome, len(chosen))
+	for i := range outcomes {
+		outcomes[i] = make(chan outcome, 1)
+	}
+	var mu sync.Mutex
+	next := 0
+	for range max(1, runtime.NumCPU()/2) {
+		go func() {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				mu.Unlock()
+				if i >= len(chosen) {
+					return
+				}
+				killer, err := chosen[i].try()
+				outcomes[i] <- outcome{killer, err}
+			}
+		}()
+	}
+	return outcomes
 }
 
 // timeout is for the tests of one mutant: a broken service may hang, which
@@ -96,32 +130,23 @@ const timeout = time.Minute
 
 var failedTest = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
-// try applies m to the copy in dir, runs its tests, and takes m back. It returns
-// the test that killed m, "" where all passed.
-func (m mutant) try(dir string) (killer string, err error) {
-	path := filepath.Join(dir, m.file)
-	source, err := os.ReadFile(path)
+// try runs m's tests against m, and returns the one that killed it, "" where
+// all passed.
+func (m mutant) try() (killer string, err error) {
+	mutated, err := m.apply(".")
 	if err != nil {
 		return "", err
 	}
-	if n := bytes.Count(source, []byte(m.old)); n != 1 {
-		return "", fmt.Errorf("%s has the text to be replaced %d times: adapt the mutant to the code", m.file, n)
-	}
-	mutated := bytes.Replace(source, []byte(m.old), []byte(m.new), 1)
-	if err := os.WriteFile(path, mutated, 0o644); err != nil {
+	dir, err := os.MkdirTemp("", "piccolo-mutant")
+	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, os.WriteFile(path, source, 0o644)) }()
-
-	if out, err := command(dir, "go", "build", "./...").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("the mutant does not compile: %s", out)
+	defer os.RemoveAll(dir)
+	overlay, err := overlay(dir, m.file, mutated)
+	if err != nil {
+		return "", err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout+10*time.Second)
-	defer cancel()
-	args := append([]string{"test", "-failfast", "-timeout", timeout.String()}, m.tests...)
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
+	out, err := goTest(m.pkg, m.tests, timeout, "-overlay", overlay)
 	if err == nil {
 		return "", nil
 	}
@@ -134,8 +159,41 @@ func (m mutant) try(dir string) (killer string, err error) {
 	return "", fmt.Errorf("the tests did not run: %s", out)
 }
 
-func command(dir string, name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
-	cmd.Dir = dir
-	return cmd
+// apply returns the text of m's file, of the repository at root, broken as m
+// says.
+func (m mutant) apply(root string) ([]byte, error) {
+	source, err := os.ReadFile(filepath.Join(root, m.file))
+	if err != nil {
+		return nil, err
+	}
+	if n := bytes.Count(source, []byte(m.old)); n != 1 {
+		return nil, fmt.Errorf("%s has the text to be replaced %d times: adapt the mutant to the code", m.file, n)
+	}
+	return bytes.Replace(source, []byte(m.old), []byte(m.new), 1), nil
+}
+
+// overlay writes into dir what has go read another text for file, and returns
+// the path for its flag.
+func overlay(dir, file string, text []byte) (path string, err error) {
+	file, err = filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	replaced, path := filepath.Join(dir, filepath.Base(file)), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{file: replaced}})
+	if err != nil {
+		return "", err
+	}
+	return path, errors.Join(os.WriteFile(replaced, text, 0o644), os.WriteFile(path, list, 0o644))
+}
+
+// goTest runs the tests of a package whose whole name is one of tests, which are
+// separated by |, and fails where there are none.
+func goTest(pkg, tests string, limit time.Duration, flags ...string) (out []byte, err error) {
+	args := append([]string{"test", "-count=1", "-vet=off", "-failfast", "-timeout", limit.String(), "-run", "^(" + tests + ")$"}, flags...)
+	out, err = exec.Command("go", append(args, pkg)...).CombinedOutput()
+	if err == nil && bytes.Contains(out, []byte("no tests to run")) {
+		err = errors.New("no tests to run")
+	}
+	return out, err
 }

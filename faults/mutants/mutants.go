@@ -251,7 +251,7 @@ var mutants = []mutant{
 		file: "actors/ingress/once.go",
 		old:  "	patience := in.patience.ends()\n	for _, b := range c.carriers {",
 		new:  "	patience := in.patience.ends()\n	for _, b := range c.carriers[:0] {",
-		pkg:  ingress, tests: "TestRepeatWaitsForTheFirst",
+		pkg:  ingress, tests: "TestRepeatRunsOutOfTime",
 	},
 	{
 		name: "token-kept", breaks: "tokens that have expired are removed",

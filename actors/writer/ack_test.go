@@ -48,7 +48,7 @@ func TestCommitThatFailsAcksNothing(t *testing.T) {
 		r.stream.publish(ones(1, 2, 3)...)
 		r.start()
 		r.settle()
-		if err := <-r.ended; !errors.Is(err, broken) {
+		if err := r.over(); !errors.Is(err, broken) {
 			t.Errorf("Execute returned %v, want %v", err, broken)
 		}
 		if n := r.stream.waiting(); n != 3 {
@@ -70,7 +70,7 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 			r.stream.publish(ones(1, 2, 3)...)
 			r.start()
 			r.settle()
-			if err := <-r.ended; !errors.Is(err, piccolo.ErrUnknown) {
+			if err := r.over(); !errors.Is(err, piccolo.ErrUnknown) {
 				t.Errorf("Execute returned %v, want %v", err, piccolo.ErrUnknown)
 			}
 			r.reopen(r.path)

@@ -91,6 +91,18 @@ func (r *rig) stop() error {
 	return err
 }
 
+// over returns how the writer has ended by itself.
+func (r *rig) over() error {
+	r.t.Helper()
+	select {
+	case err := <-r.ended:
+		return err
+	default:
+		r.t.Fatal("the writer goes on")
+		return nil
+	}
+}
+
 // die ends a writer that was opened or has ended, as far as it lives.
 func (r *rig) die() {
 	r.writer.Close()

@@ -74,7 +74,7 @@ var mutants = []mutant{
 		file: "actors/ingress/flusher.go",
 		old:  "		m := f.seal(p)\n",
 		new:  "		m := f.seal(p)\n		stored := p.stored\n		p.stored = make(chan struct{})\n		close(stored)\n",
-		pkg:  ingress, tests: "TestStoredIsRepliedWhenTheStreamHasIt",
+		pkg:  ingress, tests: "TestAckTimeoutSaysWhatHolds",
 	},
 	{
 		name: "sealed-and-joined", breaks: "nothing joins a batch that is sealed",
@@ -116,7 +116,7 @@ var mutants = []mutant{
 		file: "actors/writer/writer.go",
 		old:  "		if !errors.Is(err, piccolo.ErrNoRoom) && !errors.Is(err, piccolo.ErrLocked) {\n			return err",
 		new:  "		if err == nil || errors.Is(err, piccolo.ErrFenced) {\n			return err",
-		pkg:  writer, tests: "TestCommitThatFailsAcksNothing",
+		pkg:  writer, tests: "TestCommitOfUnknownOutcome",
 	},
 	{
 		name: "trim-early", breaks: "nothing is trimmed before it is committed and acked",
@@ -137,7 +137,7 @@ var mutants = []mutant{
 		file: "actors/writer/partition.go",
 		old:  "	case s.LastSeq < p.position.StreamSeq:",
 		new:  "	case s.LastSeq < p.position.StreamSeq && false:",
-		pkg:  writer, tests: "TestStreamRolledBackBeforeTheStart",
+		pkg:  writer, tests: "TestStreamRolledBackWithItsConsumer",
 	},
 	{
 		name: "spool-forgotten", breaks: "a stopped ingress leaves nothing behind",

@@ -128,8 +128,12 @@ func TestOncePerPartition(t *testing.T) {
 		part := once("order-4711", 7)
 		part.Deltas = []piccolo.Delta{{Key: "other", Value: 70}}
 		r.stream.publish(carrying("p", 1, once("order-4711", 7)), on(1, carrying("p", 1, part)))
+		r.open()
+		r.settle() // both wait, for one fold
+		r.run()
+		r.settle()
+		r.store.wantValues(t, map[string]int64{"k": 7, "other": 70})
 		r.stream.publish(carrying("q", 1, once("order-4711", 7)), on(1, carrying("q", 1, part)))
-		r.start()
 		r.settle()
 		r.store.wantValues(t, map[string]int64{"k": 7, "other": 70})
 	})

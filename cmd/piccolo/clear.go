@@ -10,7 +10,7 @@ type clearCmd struct {
 }
 
 func (clearCmd) Help() string {
-	return `A key is removed as if it had never been counted; what is counted after starts from 0.
+	return `A key is removed as if it had never been counted; what is counted after starts from 0. Where the API asks for tokens, it takes one with the role admin.
 
 Example:
 

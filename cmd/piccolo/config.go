@@ -37,7 +37,9 @@ func (c config) Validate(app *kong.Application) error {
 	var visit func(*kong.Node)
 	visit = func(n *kong.Node) {
 		for _, f := range n.Flags {
-			known = append(known, f.Name)
+			if len(f.Envs) > 0 {
+				known = append(known, f.Name)
+			}
 		}
 		for _, child := range n.Children {
 			visit(child)
@@ -69,10 +71,11 @@ func notPlain(value any) bool {
 }
 
 // Resolve gives the value of a flag that was not on the command line. The
-// environment wins over the file.
+// environment wins over the file. What has no name in the environment is of the
+// command line alone, such as the --ack of incr: the service's is another.
 func (c config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	value, ok := c[flag.Name]
-	if !ok {
+	if !ok || len(flag.Envs) == 0 {
 		return nil, nil
 	}
 	for _, env := range flag.Envs {

@@ -16,7 +16,7 @@ type incrCmd struct {
 	Key string `arg:"" optional:"" help:"The key to add to."`
 	N   int64  `arg:"" optional:"" default:"1" help:"What is added; may be negative." placeholder:"N"`
 
-	Ack            string `help:"What to wait for: memory, stored or applied. Applied prints the total." enum:"memory,stored,applied" default:"applied" placeholder:"MODE"`
+	Ack            string `help:"What to wait for: memory, stored or applied. Applied prints the total." enum:"memory,stored,applied" default:"applied" env:"-" placeholder:"MODE"`
 	IdempotencyKey string `help:"Counts once, however often it is run with this name within a day." default:"" env:"-" placeholder:"NAME"`
 
 	Stdin    bool   `help:"Read pairs from standard input, KEY VALUE or JSON a line." env:"-"`

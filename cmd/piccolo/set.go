@@ -15,7 +15,7 @@ type setCmd struct {
 }
 
 func (setCmd) Help() string {
-	return `What was counted before is overwritten; what is counted after adds to the value.
+	return `What was counted before is overwritten; what is counted after adds to the value. Where the API asks for tokens, it takes one with the role admin.
 
 Examples:
 

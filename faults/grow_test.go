@@ -80,8 +80,16 @@ func TestGrowAndMove(t *testing.T) {
 			l.await(p.ingress, counted, 50)
 			p.writer.kill()
 		}
-		p.must(move...)
-		p.must(move...) // again, which is nothing
+		said := " belongs to " // a copy was made
+		if die == movePoints[1] {
+			said = " belonged to " // it had been
+		}
+		for range 2 { // the second time is nothing
+			if out, err := p.piccolo(nil, move...); err != nil || !strings.Contains(out, "partition "+partition+said+second.database) {
+				t.Errorf("move: %v, want it to say %q\n%s", err, said, out)
+			}
+			said = " belonged to "
+		}
 	}
 	p.writer.args = []string{"--partition=0,2"}
 	p.writer.start()

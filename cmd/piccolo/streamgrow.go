@@ -133,15 +133,17 @@ func (c *streamMoveCmd) Run(log *slog.Logger, out output) (err error) {
 	if err != nil {
 		return err
 	}
-	numbers := int64(0)
+	done := fmt.Sprintf("partition %d belonged to %s already, by an earlier try; %s has nothing of it left", c.Partition, c.To, c.From)
 	switch {
 	case served:
 		return fmt.Errorf("a writer serves partition %d: stop it first", c.Partition)
 	case database == to.ID(): // by a try that was cut off
 	case database == from.ID():
-		if numbers, err = to.Receive(ctx, from, c.Partition, partitions); err != nil {
+		numbers, err := to.Receive(ctx, from, c.Partition, partitions)
+		if err != nil {
 			return err
 		}
+		done = fmt.Sprintf("partition %d belongs to %s now, with %d numbers", c.Partition, c.To, numbers)
 		crashpoint.Here("move.received")
 		asking, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
@@ -157,6 +159,6 @@ func (c *streamMoveCmd) Run(log *slog.Logger, out output) (err error) {
 	if err := from.Forget(ctx, to, c.Partition, partitions); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out.stdout, "partition %d belongs to %s now, with %d numbers\n", c.Partition, c.To, numbers)
+	_, err = fmt.Fprintln(out.stdout, done)
 	return err
 }

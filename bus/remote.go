@@ -100,5 +100,8 @@ func (r *Remote) advice(err error) string {
 }
 
 // fromPeer says whether err is the server's refusal of a TLS connection, of
-// which the library says so in words alone.
-func fromPeer(err error) bool { return strings.Contains(err.Error(), "remote error: tls:") }
+// which the libraries say so in words alone. With TLS 1.3 it comes after the
+// handshake, and may be overtaken by the end of the connection.
+func fromPeer(err error) bool {
+	return strings.Contains(err.Error(), "remote error: tls:") || strings.Contains(err.Error(), "closed by remote after TLS handshake")
+}

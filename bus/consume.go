@@ -159,7 +159,11 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 	}()
 	return func() {
 		b.nc.RemoveStatusListener(again)
+		// The server must have heard of the end before anybody subscribes
+		// again, or it delivers once more to who is gone, for ackWait.
+		closed := cc.Closed()
 		cc.Stop()
+		<-closed
 	}, nil
 }
 

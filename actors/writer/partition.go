@@ -70,10 +70,16 @@ func (w *Writer) inspect(s piccolo.StreamState) {
 }
 
 func (w *Writer) subscribe(ctx context.Context, p *partition) error {
+	over, end := context.WithCancel(w.ctx)
 	deliver := func(d piccolo.Delivery) {
 		select {
+		case w.in <- d: // late ones too, while there is room
+			return
+		default:
+		}
+		select {
 		case w.in <- d:
-		case <-w.ctx.Done():
+		case <-over.Done():
 		}
 	}
 	failed := func(err error) {
@@ -84,9 +90,13 @@ func (w *Writer) subscribe(ctx context.Context, p *partition) error {
 	}
 	stop, err := w.Stream.Subscribe(ctx, p.number, deliver, failed)
 	if err != nil {
+		end()
 		return err
 	}
-	p.stop = stop
+	p.stop = func() {
+		end() // or who delivers would wait for who stops
+		stop()
+	}
 	w.subscribed.Add(1)
 	return nil
 }

@@ -24,8 +24,8 @@ import (
 
 // Stream is what a writer needs of the stream.
 type Stream interface {
-	// Subscribe has messages delivered from one goroutine, at least once, in
-	// any order, until stop is called or failed was.
+	// Subscribe has messages delivered from one goroutine, at least once, the
+	// first time in the stream's order, until stop is called or failed was.
 	Subscribe(ctx context.Context, partition int, deliver func(piccolo.Delivery), failed func(error)) (stop func(), err error)
 	State(ctx context.Context, partition int) (piccolo.StreamState, error)
 	// Next returns the StreamSeq of the first message at or after seq, 0

@@ -1,0 +1,5 @@
+//go:build race
+
+package ingress
+
+func init() { raceDetector = true }

@@ -39,7 +39,7 @@ func TestFullStream(t *testing.T) {
 // empty one.
 func TestBatchFitsTheStream(t *testing.T) {
 	t.Parallel()
-	s := newService(t, "--stream-max-bytes=64KiB", "--flush-interval=1h")
+	s := newService(t, "--stream-max-bytes=64KiB", "--flush-interval=1h", "--freshness=1h")
 	b := newBook()
 	s.start()
 	c := newClient(s, b)
@@ -59,7 +59,7 @@ func TestBatchFitsTheStream(t *testing.T) {
 func TestFullBuffer(t *testing.T) {
 	t.Parallel()
 	const room = 20
-	s := newService(t, fmt.Sprintf("--max-keys=%d", room), "--flush-interval=1h")
+	s := newService(t, fmt.Sprintf("--max-keys=%d", room), "--flush-interval=1h", "--freshness=1h")
 	b := newBook()
 	s.start()
 	c := newClient(s, b)

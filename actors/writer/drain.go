@@ -15,9 +15,7 @@ func (w *Writer) drain() error {
 	for {
 		select {
 		case d := <-w.in:
-			w.take(d)
-			w.gather()
-			if err := w.fold(); err != nil {
+			if err := w.foldFrom(d); err != nil {
 				return err
 			}
 		case <-poll.C:

@@ -211,9 +211,7 @@ func (w *Writer) Execute() error {
 	for {
 		select {
 		case d := <-w.in:
-			w.take(d)
-			w.gather()
-			if err := w.fold(); err != nil {
+			if err := w.foldFrom(d); err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -238,6 +236,13 @@ func (w *Writer) Check(context.Context) error {
 		return fmt.Errorf("subscribed to %d of %d partitions", n, len(w.Partitions))
 	}
 	return nil
+}
+
+// foldFrom folds a message, and what comes with it.
+func (w *Writer) foldFrom(d piccolo.Delivery) error {
+	w.take(d)
+	w.gather()
+	return w.fold()
 }
 
 // take decodes a message and puts it with those to be folded.

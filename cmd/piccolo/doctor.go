@@ -182,13 +182,7 @@ func (c *doctorCmd) stream(ctx context.Context, d *diagnosis, conn *bus.Bus) {
 
 // sync finds out when the stream is fsynced, which only a server's owner knows.
 func (c *doctorCmd) sync(ctx context.Context, d *diagnosis, conn *bus.Bus) {
-	reports := make(chan piccolo.Report, 64)
-	stop, err := conn.Reports(func(r piccolo.Report) {
-		select {
-		case reports <- r:
-		default:
-		}
-	})
+	reports, stop, err := hear(conn)
 	if err != nil {
 		d.warn("reports", err.Error(), "allow this user to subscribe to piccolo.report.*: see piccolo auth")
 		return

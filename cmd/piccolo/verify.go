@@ -330,13 +330,7 @@ func (c *verifyCmd) look(ctx context.Context, conn *bus.Bus, reader *sqlite.Read
 // nextReports collects what every ingress says of what it published: the second
 // report of each from now on, since the first may have been on its way.
 func nextReports(ctx context.Context, conn *bus.Bus) (map[string]piccolo.Published, error) {
-	heard := make(chan piccolo.Report, 256)
-	stop, err := conn.Reports(func(r piccolo.Report) {
-		select {
-		case heard <- r:
-		default:
-		}
-	})
+	heard, stop, err := hear(conn)
 	if err != nil {
 		return nil, err
 	}

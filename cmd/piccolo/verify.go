@@ -201,9 +201,10 @@ func readStore(ctx context.Context, dir string, a *sqlite.Audit, log *slog.Logge
 type follower struct {
 	stop func()
 
-	mu sync.Mutex
-	s  streamEvidence
-	at time.Time // when the last message came
+	mu    sync.Mutex
+	s     streamEvidence
+	at    time.Time // when the last message came
+	ended bool      // s has been handed out: what still comes after stop is not added
 
 	pending uint64 // messages that the stream held behind it
 }
@@ -214,6 +215,9 @@ func follow(ctx context.Context, conn *bus.Bus) (*follower, error) {
 	stop, err := conn.Follow(ctx, func(d piccolo.Delivery) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		if f.ended {
+			return
+		}
 		f.s.seen, f.at, f.pending = d.StreamSeq, time.Now(), d.Pending
 		f.s.messages++
 		if err := d.Decode(&b); err != nil {
@@ -244,6 +248,7 @@ func (f *follower) evidence(ctx context.Context, conn *bus.Bus, a *sqlite.Audit)
 			f.stop()
 			f.mu.Lock()
 			defer f.mu.Unlock()
+			f.ended = true
 			s := f.s
 			s.created, s.first, s.last = i.Created, i.FirstSeq, i.LastSeq
 			if s.gaps, err = conn.Gaps(ctx); err != nil {

@@ -118,4 +118,5 @@ type Message struct {
 	Keys       int
 	Increments uint64
 	Data       []byte
+	Trace      SpanContext // of its flush, where that is Sampled
 }

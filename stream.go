@@ -16,6 +16,7 @@ type Delivery struct {
 	Pending   uint64    // how many messages the stream holds behind it, for this partition
 	JSON      bool      // the content type says so; protobuf otherwise
 	Data      []byte
+	Trace     SpanContext // of its flush, where that is Sampled
 	Acker     interface{ Ack() error }
 }
 

@@ -34,6 +34,7 @@ const (
 	headerKeys      = "Piccolo-Keys"
 	headerIncrement = "Piccolo-Increments"
 	contentType     = "Content-Type"
+	headerTrace     = "traceparent" // of the flush, where it is sampled
 	typeProtobuf    = "application/x-protobuf"
 	typeJSON        = "application/json"
 )

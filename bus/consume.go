@@ -135,6 +135,7 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 			Pending:   meta.NumPending,
 			JSON:      msg.Headers().Get(contentType) == typeJSON,
 			Data:      msg.Data(),
+			Trace:     trace(msg.Headers()),
 			Acker:     acker{b, msg, created.UnixNano(), reconnects},
 		})
 	},
@@ -165,6 +166,15 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 		cc.Stop()
 		<-closed
 	}, nil
+}
+
+// trace reads what names the flush of a message, where somebody wants to see it.
+func trace(h nats.Header) piccolo.SpanContext {
+	if h[headerTrace] == nil {
+		return piccolo.SpanContext{}
+	}
+	c, _ := piccolo.ParseTraceparent(h.Get(headerTrace))
+	return c
 }
 
 var errLostDelivery = errors.New("a delivery was lost on the way, it comes again")

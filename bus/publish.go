@@ -48,7 +48,7 @@ func (b *Bus) MaxMessage(ctx context.Context) (_ int, err error) {
 func (b *Bus) Publish(ctx context.Context, m *piccolo.Message) (err error) {
 	ctx, done := b.asks(ctx, deltasSubject(m.ID.Partition))
 	defer done(&err)
-	_, err = b.js.PublishMsg(ctx, &nats.Msg{
+	msg := &nats.Msg{
 		Subject: deltasSubject(m.ID.Partition),
 		Data:    m.Data,
 		Header: nats.Header{
@@ -57,7 +57,11 @@ func (b *Bus) Publish(ctx context.Context, m *piccolo.Message) (err error) {
 			headerKeys:            {strconv.Itoa(m.Keys)},
 			headerIncrement:       {strconv.FormatUint(m.Increments, 10)},
 		},
-	}, jetstream.WithRetryAttempts(0), jetstream.WithExpectStream(Stream))
+	}
+	if m.Trace.Sampled {
+		msg.Header[headerTrace] = []string{m.Trace.String()}
+	}
+	_, err = b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0), jetstream.WithExpectStream(Stream))
 	switch {
 	case err == nil:
 		return nil

@@ -131,7 +131,8 @@ func TestMaxMessage(t *testing.T) {
 				t.Fatalf("%d, %v: want %d", n, err, c.want)
 			}
 			id := piccolo.BatchID{Producer: strings.Repeat("p", 64), Seq: piccolo.MaxSeq}
-			m := &piccolo.Message{ID: id, Keys: 1 << 62, Increments: 1 << 63, Data: make([]byte, n)}
+			m := &piccolo.Message{ID: id, Keys: 1 << 62, Increments: 1 << 63, Data: make([]byte, n),
+				Trace: piccolo.SpanContext{Trace: [16]byte{1}, Span: [8]byte{1}, Sampled: true}}
 			if err := r.Publish(soon(t), m); err != nil {
 				t.Errorf("%d bytes: %v", n, err)
 			}

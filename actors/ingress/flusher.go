@@ -47,6 +47,7 @@ type flusher struct {
 	bus      Publisher
 	pace     *pace
 	observer Observer
+	traces   *traces
 	log      *slog.Logger
 	waiting  *waiting // replies that wait for applied
 
@@ -79,15 +80,17 @@ func (f *flusher) run(ctx context.Context, stop <-chan struct{}) (left []piccolo
 			}
 		}
 		f.gather(p, stop)
-		m := f.seal(p)
+		m, span := f.seal(p)
 		crashpoint.Here("flush.sealed")
 		if len(left) > 0 || !f.store(ctx, m) {
 			left = append(left, *m)
 			f.data = nil // it is the message's now
+			f.traces.ended(span, "not stored before the stop: it goes to the spool")
 		} else {
 			crashpoint.Here("flush.stored")
 			f.stored(m)
 			close(p.stored) // Invariant: no reply before the acknowledgement.
+			f.traces.ended(span, "")
 		}
 		f.progress.done.Store(p.id.Seq)
 		f.head = p.next.Load()
@@ -144,15 +147,21 @@ func (f *flusher) gather(p *pending, stop <-chan struct{}) {
 	}
 }
 
-// seal makes p a message. Its bytes never change afterwards.
-func (f *flusher) seal(p *pending) *piccolo.Message {
+// seal makes p a message. Its bytes never change afterwards. The span, which is
+// nil where nobody wants to see it, has begun.
+func (f *flusher) seal(p *pending) (*piccolo.Message, *piccolo.Span) {
 	f.pace.seals(p.id.Seq, time.Now())
 	f.reducer.seal(p, &f.sealed)
 	f.data = piccolo.AppendBatch(f.data[:0], &f.sealed)
 	if p.wantTotal.Load() {
 		f.waiting.add(p)
 	}
-	return &piccolo.Message{ID: p.id, Keys: f.sealed.Keys(), Increments: f.sealed.Increments, Data: f.data}
+	m := &piccolo.Message{ID: p.id, Keys: f.sealed.Keys(), Increments: f.sealed.Increments, Data: f.data}
+	span := f.traces.flush(p, &f.sealed, len(m.Data))
+	if span != nil {
+		m.Trace = span.SpanContext
+	}
+	return m, span
 }
 
 // store publishes m until it is acknowledged, and returns false where ctx ends

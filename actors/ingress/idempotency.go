@@ -42,7 +42,9 @@ func (in *Ingress) incrementOnce(ctx *fasthttp.RequestCtx, key []byte, value int
 	}
 	parts := newParts(idempotency)
 	parts.add(in.Partitions, key, piccolo.Hash(key), value, ack == piccolo.AckApplied)
+	traced := in.traces.begin(ctx)
 	c, err := in.countOnce(parts.claim(), parts.byPartition, ack)
+	traced.counted(c.joined()...)
 	if err != nil {
 		in.fail(ctx, in.uncounted(err))
 		return
@@ -78,7 +80,9 @@ func (in *Ingress) countReply(c *once, held piccolo.Ack, begun time.Time) {
 func (in *Ingress) incrementsOnce(ctx *fasthttp.RequestCtx, idempotency []byte, ack piccolo.Ack, begun time.Time) {
 	var c *once
 	n, problem := in.take(ctx, func(b *bulk) (err error) {
+		traced := in.traces.begin(ctx)
 		c, err = in.countBulkOnce(b, idempotency, ack)
+		traced.counted(c.joined()...)
 		return err
 	})
 	if problem != nil {

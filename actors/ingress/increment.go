@@ -35,7 +35,9 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 		in.incrementOnce(ctx, p.key, value, ack, begun)
 		return
 	}
+	traced := in.traces.begin(ctx)
 	counted, err := in.Count(p.key, value, ack)
+	traced.counted(counted.batch)
 	if err != nil {
 		in.fail(ctx, unavailable(err))
 		return

@@ -29,7 +29,9 @@ func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
 	}
 	var batches []*pending
 	n, problem := in.take(ctx, func(b *bulk) (err error) {
+		traced := in.traces.begin(ctx)
 		batches, err = in.countAll(b, ack)
+		traced.counted(batches...)
 		return err
 	})
 	if problem != nil {

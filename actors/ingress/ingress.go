@@ -41,6 +41,7 @@ type Config struct {
 	MaxMessage int // bytes of a message's data that the stream takes
 	Reader     Reader
 	Observer   Observer
+	Tracer     Tracer // nil for no traces
 	Log        *slog.Logger
 	Spool      string // a directory
 
@@ -65,6 +66,7 @@ type Ingress struct {
 	waiting  *waiting
 	recent   recent
 	patience *patience
+	traces   *traces
 	replies  Replies
 	silent   silent
 	writers  atomic.Pointer[[]int] // a partition of each, as far as is known
@@ -99,6 +101,7 @@ func New(c Config) (*Ingress, error) {
 		zstds:    newZstds(),
 		waiting:  newWaiting(2 * c.AckTimeout),
 		patience: newPatience(c.AckTimeout),
+		traces:   newTraces(c.Tracer),
 		bye:      make(chan struct{}),
 		stop:     make(chan struct{}),
 		done:     make(chan struct{}),
@@ -112,6 +115,7 @@ func New(c Config) (*Ingress, error) {
 			bus:      c.Stream,
 			pace:     newPace(c.FlushInterval, c.Freshness),
 			observer: c.Observer,
+			traces:   in.traces,
 			log:      c.Log,
 			waiting:  in.waiting,
 			state:    &in.refuse,

@@ -48,6 +48,14 @@ type once struct {
 	batches  []*pending // the same; none of a repeat
 }
 
+// joined are the batches that carry c, which is nil where it was not counted.
+func (c *once) joined() []*pending {
+	if c == nil {
+		return nil
+	}
+	return c.batches
+}
+
 // carrier is as much of a batch as a repeat needs to know.
 type carrier struct {
 	id     piccolo.BatchID

@@ -63,6 +63,8 @@ type pending struct {
 	totals  map[string]int64
 
 	conflicts []piccolo.Claim // of its onces, once applied is closed
+
+	callers callers
 }
 
 // lot is what one stripe has in a batch.

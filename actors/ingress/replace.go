@@ -32,7 +32,9 @@ func (in *Ingress) replace(ctx *fasthttp.RequestCtx, path, query []byte) {
 		return
 	}
 	d.WantTotal = ack == piccolo.AckApplied
+	traced := in.traces.begin(ctx)
 	counted, err := in.set(key, d, ack)
+	traced.counted(counted.batch)
 	if err != nil {
 		in.fail(ctx, unavailable(err))
 		return

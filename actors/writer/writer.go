@@ -70,13 +70,20 @@ type Observer interface {
 	Damaged(bytes uint64)
 }
 
-// Config is what a writer needs. Every field is needed, but for Provision.
+// Tracer takes spans that have ended. It does not block.
+type Tracer interface {
+	Ended(*piccolo.Span)
+}
+
+// Config is what a writer needs. Every field is needed, but for Provision and
+// Tracer.
 type Config struct {
 	Partitions []int // that it owns
 	Of         int   // how many the stream has
 	Stream     Stream
 	Store      Store
 	Observer   Observer
+	Tracer     Tracer // nil for no traces
 	Log        *slog.Logger
 
 	// Freshness is how old an increment may be when it is committed, as long
@@ -387,6 +394,7 @@ func (w *Writer) commit() error {
 	crashpoint.Here("ack.after")
 	w.announce(s, folded)
 	w.report(s, folded, now.Sub(start), now)
+	w.trace(s, folded, start, now)
 	w.unfolded = w.unfolded[:0]
 	w.held.Store(0)
 	w.gear.folded(now.Sub(start), now)

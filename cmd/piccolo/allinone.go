@@ -36,6 +36,7 @@ type allInOneCmd struct {
 	streamFlags  `embed:""`
 	adminFlags   `embed:""`
 	stopFlags    `embed:""`
+	traceFlags   `embed:""`
 
 	NATSListen string `name:"nats-listen" help:"Address of the embedded NATS server; off for this process only." default:"127.0.0.1:4222" placeholder:"ADDR"`
 	Sync       string `help:"When the stream is fsynced: always, before every acknowledgement; or at an interval, which loses increments in a power cut." enum:"always,interval" default:"always" placeholder:"MODE"`
@@ -43,7 +44,7 @@ type allInOneCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *allInOneCmd) Validate() error {
-	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate(), c.streamFlags.Validate(), c.check())
+	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate(), c.streamFlags.Validate(), c.gearFlags.check(), c.traceFlags.check())
 }
 
 func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
@@ -100,6 +101,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, c.Partitions)
 	s.reload, s.sync = reload, c.Sync
 	s.freshness = c.Freshness
+	s.openTraces("all-in-one", &c.traceFlags)
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {
 		return err
@@ -140,6 +142,9 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	g.add("database", newWatch(store.Check))
 	g.add("ingress", ingress)
 	g.add("writer", writer)
+	if s.traces != nil {
+		g.add("traces", s.traces) // after what makes them
+	}
 	g.add("reports", reports)
 	g.add("admin", page)
 

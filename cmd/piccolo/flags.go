@@ -12,6 +12,7 @@ import (
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/otlp"
 )
 
 // Flags that commands share, a struct for each concern. The names are those of
@@ -169,6 +170,20 @@ func (f *natsFlags) Validate() error {
 		return errors.New("--nats-creds and --nats-nkey both say who the user is: give one of them")
 	case (f.NATSCert == "") != (f.NATSKey == ""):
 		return errors.New("--nats-cert and --nats-key belong together: give both or neither")
+	}
+	return nil
+}
+
+type traceFlags struct {
+	OTLP string `name:"otlp" help:"Collector of traces, for OTLP in JSON over HTTP, as in http://127.0.0.1:4318; none where it is not given." env:"PICCOLO_OTLP,OTEL_EXPORTER_OTLP_ENDPOINT" default:"" placeholder:"URL"`
+}
+
+func (f *traceFlags) check() error {
+	if f.OTLP == "" {
+		return nil
+	}
+	if err := otlp.CheckURL(f.OTLP); err != nil {
+		return fmt.Errorf("--otlp: %w", err)
 	}
 	return nil
 }

@@ -20,11 +20,12 @@ type ingressCmd struct {
 	natsFlags    `embed:""`
 	adminFlags   `embed:""`
 	stopFlags    `embed:""`
+	traceFlags   `embed:""`
 }
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *ingressCmd) Validate() error {
-	return errors.Join(c.ingressFlags.Validate(), c.natsFlags.Validate(), c.check())
+	return errors.Join(c.ingressFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.check(), c.traceFlags.check())
 }
 
 func (c *ingressCmd) Run(log *slog.Logger) error {
@@ -50,6 +51,7 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, partitions)
 	s.reload = reload
 	s.freshness = c.Freshness
+	s.openTraces("ingress", &c.traceFlags)
 	ingress, err := s.openIngress(ctx, &c.ingressFlags, c.dataFlags, partitions)
 	if err != nil {
 		return err
@@ -73,6 +75,9 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 	g.add("notifier", notifier)
 	g.add("reload", reload)
 	g.add("ingress", ingress)
+	if s.traces != nil {
+		g.add("traces", s.traces) // after what makes them
+	}
 	g.add("reports", reports)
 	g.add("admin", page)
 	log.Info("ready", "version", version(), "producer", ingress.Producer, "partitions", partitions,

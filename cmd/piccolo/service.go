@@ -14,6 +14,7 @@ import (
 	"github.com/piccolo-counter/piccolo/actors/ingress"
 	"github.com/piccolo-counter/piccolo/actors/writer"
 	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/otlp"
 	"github.com/piccolo-counter/piccolo/sqlite"
 )
 
@@ -34,6 +35,7 @@ type service struct {
 	freshness  time.Duration
 	errors     *lastError
 	deployment *admin.Deployment
+	traces     *otlp.Exporter // nil where there are none
 
 	ingress *ingress.Ingress // nil in a writer
 	writer  *writer.Writer   // nil in an ingress
@@ -49,6 +51,16 @@ func newService(log *slog.Logger, conn *bus.Bus, stop stopFlags, data dataFlags,
 		id: piccolo.NewProducer(), dir: data.Data, unclean: unclean, partitions: partitions,
 		errors: last, deployment: admin.NewDeployment(),
 	}
+}
+
+// openTraces makes what sends traces, where there is a collector. It comes before
+// what they are of.
+func (s *service) openTraces(role string, f *traceFlags) {
+	if f.OTLP == "" {
+		return
+	}
+	s.traces = otlp.New(f.OTLP, otlp.Resource{Version: version(), Instance: s.id, Role: role}, s.log.With("actor", "traces"))
+	s.metrics.Counter("piccolo_dropped_spans_total", "Spans that could not be delivered to the collector of traces.", s.traces.Dropped)
 }
 
 // openDatabase opens a database for this process alone to write. Where another
@@ -83,7 +95,7 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 	if err != nil {
 		return nil, err
 	}
-	in, err := ingress.New(ingress.Config{
+	c := ingress.Config{
 		Listener:      l,
 		TLS:           certificate,
 		Tokens:        tokens,
@@ -104,7 +116,11 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 		MaxBody:       int(f.MaxBody),
 		MaxKeyBytes:   f.MaxKeyBytes,
 		MaxWatchers:   f.MaxWatchers,
-	})
+	}
+	if s.traces != nil {
+		c.Tracer = s.traces
+	}
+	in, err := ingress.New(c)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -133,7 +149,7 @@ const queryVersion = "1.0.0"
 // openWriter makes a writer actor that is subscribed already, and has it answer
 // queries. provision, where it is not nil, makes a stream that was deleted.
 func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.Store, partitions []int, provision func(context.Context) error) (*writer.Writer, error) {
-	w, err := writer.Open(ctx, writer.Config{
+	c := writer.Config{
 		Partitions:   partitions,
 		Of:           s.partitions,
 		Stream:       s.conn,
@@ -145,7 +161,11 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 		TokenTTL:     f.TokenTTL,
 		DrainTimeout: s.stop.drain(),
 		Provision:    provision,
-	})
+	}
+	if s.traces != nil {
+		c.Tracer = s.traces
+	}
+	w, err := writer.Open(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type writerCmd struct {
 	natsFlags   `embed:""`
 	adminFlags  `embed:"" set:"admin=127.0.0.1:3335"`
 	stopFlags   `embed:""`
+	traceFlags  `embed:""`
 
 	Standby   bool   `help:"Where another process writes the database, wait until it ends, and take over."`
 	Partition string `help:"The partitions that this writer owns, as in 0,2-3; all where it is not given." placeholder:"LIST"`
@@ -31,7 +32,7 @@ type writerCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *writerCmd) Validate() error {
-	return errors.Join(c.writerFlags.Validate(), c.natsFlags.Validate(), c.check())
+	return errors.Join(c.writerFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.check(), c.traceFlags.check())
 }
 
 func (c *writerCmd) Run(log *slog.Logger) error {
@@ -72,6 +73,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	conn.Own(store.ID(), false)
 	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, count)
 	s.freshness = c.Freshness
+	s.openTraces("writer", &c.traceFlags)
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
 	if err != nil {
 		return err
@@ -96,6 +98,9 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	g.add("notifier", notifier)
 	g.add("database", newWatch(store.Check))
 	g.add("writer", writer)
+	if s.traces != nil {
+		g.add("traces", s.traces) // after what makes them
+	}
 	g.add("reports", reports)
 	g.add("admin", page)
 	log.Info("ready", "version", version(), "partitions", owned, "database", store.Path(), "admin", url("http", page.Addr()))

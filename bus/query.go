@@ -77,15 +77,11 @@ func (b *Bus) Serve(partition int, version string, answer func(context.Context, 
 		go func() { // it may wait for a batch
 			ctx, cancel := context.WithTimeout(context.Background(), timeout)
 			defer cancel()
-			a, err := answer(ctx, q)
-			switch {
-			case errors.Is(err, context.DeadlineExceeded):
-				_ = r.Error(codeLate, "not folded in time", nil)
-			case err != nil:
-				_ = r.Error("500", err.Error(), nil)
-			default:
-				_ = r.RespondJSON(a)
-			}
+			msg := newReply(answer(ctx, q))
+			msg.Subject = r.Reply()
+			// r.Respond would write what the service reads once its handler
+			// has returned.
+			_ = b.nc.PublishMsg(msg)
 		}()
 	}), micro.WithEndpointSubject(subjectQuery+strconv.Itoa(partition)))
 	if err == nil {
@@ -95,4 +91,23 @@ func (b *Bus) Serve(partition int, version string, answer func(context.Context, 
 		return nil, errors.Join(fmt.Errorf("serve queries: %w", err), svc.Stop())
 	}
 	return func() { _ = svc.Stop() }, nil
+}
+
+// newReply is the reply to a query, errors in the form that micro services give
+// them.
+func newReply(a piccolo.Answer, err error) *nats.Msg {
+	var data []byte
+	if err == nil {
+		data, err = json.Marshal(a)
+	}
+	code, text := "500", ""
+	switch {
+	case err == nil:
+		return &nats.Msg{Data: data}
+	case errors.Is(err, context.DeadlineExceeded):
+		code, text = codeLate, "not folded in time"
+	default:
+		text = err.Error()
+	}
+	return &nats.Msg{Header: nats.Header{micro.ErrorCodeHeader: {code}, micro.ErrorHeader: {text}}}
 }

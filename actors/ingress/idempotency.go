@@ -11,11 +11,11 @@ import (
 )
 
 var (
-	// errConflict refuses an Idempotency-Key that stands for other increments.
-	errConflict = errors.New("the key was used for other increments")
-	// errNoMessage refuses a request whose part for a partition fits into no
+	// ErrConflict refuses an Idempotency-Key that stands for other increments.
+	ErrConflict = errors.New("the key was used for other increments")
+	// ErrNoMessage refuses a request whose part for a partition fits into no
 	// message.
-	errNoMessage = errors.New("the request does not fit into a message")
+	ErrNoMessage = errors.New("the request does not fit into a message")
 )
 
 // idempotencyKey is the request's Idempotency-Key, nil where it has none.
@@ -40,25 +40,24 @@ func (in *Ingress) incrementOnce(ctx *fasthttp.RequestCtx, key []byte, value int
 		in.fail(ctx, problem)
 		return
 	}
-	parts := newParts(idempotency)
-	parts.add(in.Partitions, key, piccolo.Hash(key), value, ack == piccolo.AckApplied)
+	increment := piccolo.Increment{Key: string(key), Value: value}
 	traced := in.traces.begin(ctx)
-	c, err := in.countOnce(parts.claim(), parts.byPartition, ack)
+	c, err := in.CountOnce(idempotency, []piccolo.Increment{increment}, ack)
 	traced.counted(c.joined()...)
 	if err != nil {
 		in.fail(ctx, in.uncounted(err))
 		return
 	}
-	held := c.await(in, ack)
+	held := c.Wait()
 	if p := conflict(c, held); p != nil {
 		in.fail(ctx, p)
 		return
 	}
-	receipt := c.receipt()
+	receipt := []byte(c.Receipt().String())
 	replyHead(ctx, held, receipt)
 	name, total := "", int64(0)
 	if held == piccolo.AckApplied {
-		if t, ok := c.batches[0].totals[string(key)]; ok {
+		if t, ok := c.Total(increment.Key); ok {
 			name, total = "value", t
 		}
 	}
@@ -68,8 +67,8 @@ func (in *Ingress) incrementOnce(ctx *fasthttp.RequestCtx, key []byte, value int
 
 // countReply counts a reply to a request with an Idempotency-Key: a repeat that
 // went nowhere is no increment.
-func (in *Ingress) countReply(c *once, held piccolo.Ack, begun time.Time) {
-	if len(c.batches) == 0 {
+func (in *Ingress) countReply(c *CountedOnce, held piccolo.Ack, begun time.Time) {
+	if c.Repeat() {
 		in.replies.count(status(held))
 		return
 	}
@@ -78,7 +77,7 @@ func (in *Ingress) countReply(c *once, held piccolo.Ack, begun time.Time) {
 
 // incrementsOnce serves POST /v1/increments with an Idempotency-Key.
 func (in *Ingress) incrementsOnce(ctx *fasthttp.RequestCtx, idempotency []byte, ack piccolo.Ack, begun time.Time) {
-	var c *once
+	var c *CountedOnce
 	n, problem := in.take(ctx, func(b *bulk) (err error) {
 		traced := in.traces.begin(ctx)
 		c, err = in.countBulkOnce(b, idempotency, ack)
@@ -89,18 +88,18 @@ func (in *Ingress) incrementsOnce(ctx *fasthttp.RequestCtx, idempotency []byte, 
 		in.fail(ctx, problem)
 		return
 	}
-	held := c.await(in, ack)
+	held := c.Wait()
 	if p := conflict(c, held); p != nil {
 		in.fail(ctx, p)
 		return
 	}
-	replyMany(ctx, c.receipt(), n, held)
+	replyMany(ctx, []byte(c.Receipt().String()), n, held)
 	in.countReply(c, held, begun)
 }
 
 // countBulkOnce counts what a request with many increments and an
 // Idempotency-Key brings.
-func (in *Ingress) countBulkOnce(b *bulk, idempotency []byte, ack piccolo.Ack) (*once, error) {
+func (in *Ingress) countBulkOnce(b *bulk, idempotency []byte, ack piccolo.Ack) (*CountedOnce, error) {
 	parts := newParts(idempotency)
 	for _, lot := range b.touched {
 		for i := range b.lots[lot] {
@@ -113,7 +112,7 @@ func (in *Ingress) countBulkOnce(b *bulk, idempotency []byte, ack piccolo.Ack) (
 			o.Deltas[0].WantTotal = true // of one key: that is enough for the writer to hurry
 		}
 	}
-	return in.countOnce(parts.claim(), parts.byPartition, ack)
+	return in.countOnce(parts, ack)
 }
 
 // parts are what a request with an Idempotency-Key adds in each partition.
@@ -169,9 +168,9 @@ func (p *parts) claim() piccolo.Claim {
 // uncounted is the refusal of increments that were not counted.
 func (in *Ingress) uncounted(err error) *problem {
 	switch {
-	case errors.Is(err, errConflict):
+	case errors.Is(err, ErrConflict):
 		return conflicting("nothing of this request was counted")
-	case errors.Is(err, errNoMessage):
+	case errors.Is(err, ErrNoMessage):
 		return newProblem(413, "with an %s, what a request adds must fit into one message of %d bytes: send it in parts, each under a key of its own", idempotencyHeader, in.MaxMessage)
 	}
 	return unavailable(err)
@@ -179,11 +178,11 @@ func (in *Ingress) uncounted(err error) *problem {
 
 // conflict is the refusal of a request that the writer skipped, since its key
 // stands for other increments.
-func conflict(c *once, held piccolo.Ack) *problem {
+func conflict(c *CountedOnce, held piccolo.Ack) *problem {
 	if held != piccolo.AckApplied {
 		return nil
 	}
-	switch n := c.conflicts(); n {
+	switch n := c.Conflicts(); n {
 	case 0:
 		return nil
 	case len(c.batches):

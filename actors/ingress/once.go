@@ -40,16 +40,18 @@ func (r *reducer) sealOnces(p *pending, b *piccolo.Batch) {
 	}
 }
 
-// once is a request with an Idempotency-Key that has been counted here, or
-// is a repeat of one that was.
-type once struct {
+// CountedOnce is a request with an Idempotency-Key that has been counted here,
+// or is a repeat of one that was.
+type CountedOnce struct {
+	in       *Ingress
+	ack      piccolo.Ack
 	claim    piccolo.Claim
 	carriers []carrier
 	batches  []*pending // the same; none of a repeat
 }
 
 // joined are the batches that carry c, which is nil where it was not counted.
-func (c *once) joined() []*pending {
+func (c *CountedOnce) joined() []*pending {
 	if c == nil {
 		return nil
 	}
@@ -62,13 +64,26 @@ type carrier struct {
 	stored chan struct{}
 }
 
-// countOnce counts the increments of a request with an Idempotency-Key, all or
-// none, if the key has not been counted. Whether it has the writer decides, in
+// CountOnce counts increments under an Idempotency-Key, all or none, if the key
+// has not been counted; the reply is to wait for ack. After an error nothing has
+// been counted.
+func (in *Ingress) CountOnce(idempotency []byte, increments []piccolo.Increment, ack piccolo.Ack) (*CountedOnce, error) {
+	parts := newParts(idempotency)
+	for _, i := range increments {
+		key := []byte(i.Key)
+		parts.add(in.Partitions, key, piccolo.Hash(key), i.Value, ack == piccolo.AckApplied)
+	}
+	return in.countOnce(parts, ack)
+}
+
+// countOnce counts the parts of a request with an Idempotency-Key, all or none,
+// if the key has not been counted. Whether it has the writer decides, in
 // the transaction of the numbers; what this ingress remembers it decides at
-// once: errConflict where the key stands for other increments.
+// once: ErrConflict where the key stands for other increments.
 //
 // With a total asked for, a repeat is sent to the writer, who tells it.
-func (in *Ingress) countOnce(claim piccolo.Claim, parts map[int]*piccolo.Once, ack piccolo.Ack) (*once, error) {
+func (in *Ingress) countOnce(parts *parts, ack piccolo.Ack) (*CountedOnce, error) {
+	claim := parts.claim()
 	if err := in.refuse.Load(); err != nil {
 		return nil, *err
 	}
@@ -81,16 +96,16 @@ func (in *Ingress) countOnce(claim piccolo.Claim, parts map[int]*piccolo.Once, a
 	defer in.recent.mu.Unlock()
 	if first := in.recent.find(claim.Token); first != nil {
 		if first.payload != claim.Payload {
-			return nil, errConflict
+			return nil, ErrConflict
 		}
 		if ack != piccolo.AckApplied {
-			return &once{claim: claim, carriers: first.carriers}, nil
+			return &CountedOnce{in: in, ack: ack, claim: claim, carriers: first.carriers}, nil
 		}
 	}
 	deltas := 0
-	for partition, o := range parts {
+	for partition, o := range parts.byPartition {
 		if int64(piccolo.MaxOnceSize(o.Deltas)) > in.reducers[partition].limit {
-			return nil, errNoMessage
+			return nil, ErrNoMessage
 		}
 		deltas += len(o.Deltas)
 	}
@@ -102,9 +117,9 @@ func (in *Ingress) countOnce(claim piccolo.Claim, parts map[int]*piccolo.Once, a
 			return nil, piccolo.ErrBusy
 		}
 	}
-	c := &once{claim: claim}
+	c := &CountedOnce{in: in, ack: ack, claim: claim}
 	for partition, r := range in.reducers { // a receipt names partitions in order
-		o := parts[partition]
+		o := parts.byPartition[partition]
 		if o == nil {
 			continue
 		}
@@ -116,12 +131,13 @@ func (in *Ingress) countOnce(claim piccolo.Claim, parts map[int]*piccolo.Once, a
 	return c, nil
 }
 
-// await waits for as much as ack asks, as for any increment.
-func (c *once) await(in *Ingress, ack piccolo.Ack) piccolo.Ack {
-	if len(c.batches) > 0 || ack == piccolo.AckMemory {
-		return in.await(ack, c.batches...)
+// Wait waits for the ack that was asked for and returns the one that holds, as
+// for any increment.
+func (c *CountedOnce) Wait() piccolo.Ack {
+	if len(c.batches) > 0 || c.ack == piccolo.AckMemory {
+		return c.in.await(c.ack, c.batches...)
 	}
-	patience := in.patience.ends()
+	patience := c.in.patience.ends()
 	for _, b := range c.carriers {
 		select {
 		case <-b.stored:
@@ -132,9 +148,9 @@ func (c *once) await(in *Ingress, ack piccolo.Ack) piccolo.Ack {
 	return piccolo.AckStored
 }
 
-// conflicts says in how many of its batches the key stood for something else.
-// They have been applied.
-func (c *once) conflicts() (n int) {
+// Conflicts says in how many of its batches, which have been applied, the key
+// stood for something else.
+func (c *CountedOnce) Conflicts() (n int) {
 	for _, p := range c.batches {
 		if slices.Contains(p.conflicts, c.claim) {
 			n++
@@ -143,13 +159,26 @@ func (c *once) conflicts() (n int) {
 	return n
 }
 
-// receipt names the batches that carry it, or carried it first.
-func (c *once) receipt() []byte {
-	var receipt piccolo.Receipt
+// Total is a key's total after the commit, where that has been waited for.
+func (c *CountedOnce) Total(key string) (total int64, ok bool) {
+	for _, p := range c.batches {
+		if total, ok = p.totals[key]; ok {
+			break
+		}
+	}
+	return total, ok
+}
+
+// Repeat says that the request has been counted here before, and that nothing
+// was sent for it.
+func (c *CountedOnce) Repeat() bool { return len(c.batches) == 0 }
+
+// Receipt names the batches that carry it, or carried it first.
+func (c *CountedOnce) Receipt() (receipt piccolo.Receipt) {
 	for _, b := range c.carriers {
 		receipt = append(receipt, b.id)
 	}
-	return []byte(receipt.String())
+	return receipt
 }
 
 // recent remembers the requests with an Idempotency-Key that were counted here

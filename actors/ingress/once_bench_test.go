@@ -19,9 +19,8 @@ func BenchmarkCountOnce(b *testing.B) {
 		name := []byte("5c1d4a6e-8f90-4b2c-a5d1-")
 		p := in.reducers[0].tail.Load()
 		for i := range b.N {
-			parts := newParts(strconv.AppendInt(name, int64(i), 10))
-			parts.add(1, key, piccolo.Hash(key), 1, false)
-			if _, err := in.countOnce(parts.claim(), parts.byPartition, piccolo.AckStored); err != nil {
+			increments := []piccolo.Increment{{Key: string(key), Value: 1}}
+			if _, err := in.CountOnce(strconv.AppendInt(name, int64(i), 10), increments, piccolo.AckStored); err != nil {
 				b.Fatal(err)
 			}
 			if i%1000 == 999 {

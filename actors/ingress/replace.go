@@ -33,7 +33,7 @@ func (in *Ingress) replace(ctx *fasthttp.RequestCtx, path, query []byte) {
 	}
 	d.WantTotal = ack == piccolo.AckApplied
 	traced := in.traces.begin(ctx)
-	counted, err := in.set(key, d, ack)
+	counted, err := in.Set(key, d, ack)
 	traced.counted(counted.batch)
 	if err != nil {
 		in.fail(ctx, unavailable(err))
@@ -94,12 +94,14 @@ func (in *Ingress) ackOfReplace(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack,
 	return piccolo.AckStored, nil // memory is the default here
 }
 
-// set has a key set or removed. After an error it is not.
-func (in *Ingress) set(key []byte, d piccolo.Delta, ack piccolo.Ack) (Counted, error) {
+// Set has a key set or removed, as d says; the reply is to wait for ack. After
+// an error it is not. key may be reused by the caller.
+func (in *Ingress) Set(key []byte, d piccolo.Delta, ack piccolo.Ack) (Counted, error) {
 	if err := in.refuse.Load(); err != nil {
 		return Counted{}, *err
 	}
 	r := in.reducers[piccolo.Partition(piccolo.Hash(key), len(in.reducers))]
+	d.WantTotal = ack == piccolo.AckApplied
 	batch, err := r.set(key, d)
 	return Counted{in, batch, ack}, err
 }

@@ -72,8 +72,8 @@ var mutants = []mutant{
 	{
 		name: "reply-before-ack", breaks: "no 200 before the stream has it",
 		file: "actors/ingress/flusher.go",
-		old:  "		m := f.seal(p)\n",
-		new:  "		m := f.seal(p)\n		stored := p.stored\n		p.stored = make(chan struct{})\n		close(stored)\n",
+		old:  "		m, span := f.seal(p)\n",
+		new:  "		m, span := f.seal(p)\n		stored := p.stored\n		p.stored = make(chan struct{})\n		close(stored)\n",
 		pkg:  ingress, tests: "TestAckTimeoutSaysWhatHolds",
 	},
 	{
@@ -249,8 +249,8 @@ var mutants = []mutant{
 	{
 		name: "repeat-before-ack", breaks: "a retry has no 200 before the stream has what it repeats",
 		file: "actors/ingress/once.go",
-		old:  "	patience := in.patience.ends()\n	for _, b := range c.carriers {",
-		new:  "	patience := in.patience.ends()\n	for _, b := range c.carriers[:0] {",
+		old:  "	patience := c.in.patience.ends()\n	for _, b := range c.carriers {",
+		new:  "	patience := c.in.patience.ends()\n	for _, b := range c.carriers[:0] {",
 		pkg:  ingress, tests: "TestRepeatRunsOutOfTime",
 	},
 	{

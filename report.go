@@ -18,6 +18,7 @@ type Report struct {
 	Admin   string    `json:"admin,omitempty"`
 	Sync    string    `json:"sync,omitempty"`    // of one with a NATS server inside: when that fsyncs
 	Unready string    `json:"unready,omitempty"` // which checks fail, and why
+	Warning string    `json:"warning,omitempty"` // what is worth knowing besides
 	Error   string    `json:"error,omitempty"`   // the last that was logged
 	ErrorAt time.Time `json:"error_at,omitzero"`
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -112,7 +113,7 @@ func (b *Bus) Connections() uint64 { return b.nc.Stats().Reconnects + 1 }
 // what it does.
 func (b *Bus) Check(context.Context) error {
 	if s := b.nc.Status(); s != nats.CONNECTED {
-		return fmt.Errorf("NATS: %s", s)
+		return fmt.Errorf("no connection to NATS (%s), it is tried again and again", strings.ToLower(s.String()))
 	}
 	return b.check()
 }

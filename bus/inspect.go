@@ -58,6 +58,12 @@ type InspectedConsumer struct {
 	Redelivered int       `json:"redelivered"`
 	Waiting     int       `json:"waiting"`     // pulls open: a writer is there
 	LastActive  time.Time `json:"last_active"` // when something was last acked, zero for never
+	Database    string    `json:"database"`    // that the partition belongs to, empty for none yet
+}
+
+// Admits says why a writer with this database is refused the partition, or nil.
+func (c *InspectedConsumer) Admits(database string) error {
+	return owner{database: database}.admits(c.Partition, map[string]string{metaDatabase: c.Database})
 }
 
 // Backlog is how many batches of the partition are stored and not acked.
@@ -130,6 +136,7 @@ func (b *Bus) inspectConsumer(ctx context.Context, stream jetstream.Stream, part
 	i.AckPending = info.NumAckPending
 	i.Redelivered = info.NumRedelivered
 	i.Waiting = info.NumWaiting
+	i.Database = info.Config.Metadata[metaDatabase]
 	if info.AckFloor.Last != nil {
 		i.LastActive = *info.AckFloor.Last
 	}

@@ -26,8 +26,19 @@ func (r Role) inbox() string { return "_INBOX." + string(r) }
 // Permissions are the subjects a role needs, no more.
 type Permissions struct{ Publish, Subscribe []string }
 
-// Permissions returns the subjects that the role needs.
+// subjectUser is where the server tells a user what it may do.
+const subjectUser = "$SYS.REQ.USER.INFO"
+
+// Permissions returns the subjects that the role needs, and the one that tells
+// which it has.
 func (r Role) Permissions() Permissions {
+	p := r.work()
+	p.Publish = append(p.Publish, subjectUser)
+	return p
+}
+
+// work are the subjects that the role does its work with.
+func (r Role) work() Permissions {
 	inbox := []string{r.inbox() + ".>"}
 	switch r {
 	case RoleIngress:

@@ -62,7 +62,7 @@ func (a *Audit) snapshot(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing is written
-	return errors.Join(a.sums(ctx, tx), a.ledger(ctx, tx), a.quarantine(ctx, tx), a.positions(ctx, tx))
+	return errors.Join(a.identity(ctx, tx), a.sums(ctx, tx), a.ledger(ctx, tx), a.quarantine(ctx, tx), a.positions(ctx, tx))
 }
 
 // wrapped sums a column modulo 2^64 in halves, since SUM fails beyond int64.
@@ -73,10 +73,11 @@ func wrapped(ctx context.Context, tx *sql.Tx, table, column string) (rows, sum i
 	return rows, high<<32 + low, err
 }
 
+func (a *Audit) identity(ctx context.Context, tx *sql.Tx) error {
+	return tx.QueryRowContext(ctx, "SELECT id FROM identity").Scan(&a.Database)
+}
+
 func (a *Audit) sums(ctx context.Context, tx *sql.Tx) (err error) {
-	if err := tx.QueryRowContext(ctx, "SELECT id FROM identity").Scan(&a.Database); err != nil {
-		return err
-	}
 	if a.Numbers, a.Sum, err = wrapped(ctx, tx, "numbers", "value"); err != nil {
 		return err
 	}
@@ -241,7 +242,7 @@ func definitions(ctx context.Context, db *sql.DB) (map[string]string, error) {
 	return all, rows.Err()
 }
 
-// Accounts reads ledger and positions alone, of one moment.
+// Accounts reads identity, ledger and positions alone, of one moment.
 func (r *Reader) Accounts(ctx context.Context) (*Audit, error) {
 	a := &Audit{Accounts: make(map[piccolo.Origin]piccolo.Account)}
 	tx, err := r.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
@@ -249,5 +250,5 @@ func (r *Reader) Accounts(ctx context.Context) (*Audit, error) {
 		return nil, explain(err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing is written
-	return a, explain(errors.Join(a.ledger(ctx, tx), a.positions(ctx, tx)))
+	return a, explain(errors.Join(a.identity(ctx, tx), a.ledger(ctx, tx), a.positions(ctx, tx)))
 }

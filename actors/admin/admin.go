@@ -3,23 +3,14 @@
 package admin
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"strings"
 	"time"
 )
-
-// Check is one line of the health report.
-type Check struct {
-	Name string
-	Err  func(context.Context) error
-}
 
 // Admin is the actor. Make it with New.
 type Admin struct {
@@ -74,29 +65,3 @@ func (a *Admin) Execute() error {
 
 // Interrupt stops the actor. Nobody who watches is waited for.
 func (a *Admin) Interrupt(error) { _ = a.server.Close() }
-
-// ready says whether every check passes, a line each with ?verbose.
-func ready(w http.ResponseWriter, r *http.Request, checks []Check) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	var report strings.Builder
-	failed := false
-	for _, c := range checks {
-		if err := c.Err(ctx); err != nil {
-			failed = true
-			fmt.Fprintf(&report, "[-] %s: %s\n", c.Name, strings.ReplaceAll(err.Error(), "\n", ": "))
-		} else {
-			fmt.Fprintf(&report, "[+] %s: ok\n", c.Name)
-		}
-	}
-	status, last := http.StatusOK, "ready"
-	if failed {
-		status, last = http.StatusServiceUnavailable, "not ready"
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	if failed || r.URL.Query().Has("verbose") {
-		_, _ = io.WriteString(w, report.String())
-	}
-	_, _ = fmt.Fprintln(w, last)
-}

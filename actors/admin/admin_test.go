@@ -88,12 +88,15 @@ func TestReadyWhenEveryCheckPasses(t *testing.T) {
 		verbose string
 	}{
 		{"no check", nil, 200, "ready\n", "ready\n"},
-		{"all pass", []admin.Check{{"ingress", good}, {"nats", good}}, 200,
+		{"all pass", []admin.Check{{Name: "ingress", Err: good}, {Name: "nats", Err: good}}, 200,
 			"ready\n",
 			"[+] ingress: ok\n[+] nats: ok\nready\n"},
-		{"one fails", []admin.Check{{"ingress", good}, {"nats", bad}}, 503,
+		{"one fails", []admin.Check{{Name: "ingress", Err: good}, {Name: "nats", Err: bad}}, 503,
 			"[+] ingress: ok\n[-] nats: JetStream has stopped: no space left\nnot ready\n",
 			"[+] ingress: ok\n[-] nats: JetStream has stopped: no space left\nnot ready\n"},
+		{"one warns", []admin.Check{{Name: "disk", Err: bad, Warns: true}, {Name: "nats", Err: good}}, 200,
+			"ready\n",
+			"[!] disk: JetStream has stopped: no space left\n[+] nats: ok\nready\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := serve(t, admin.NewMetrics("1.2.3"), c.checks...)
@@ -102,6 +105,9 @@ func TestReadyWhenEveryCheckPasses(t *testing.T) {
 			}
 			if status, body := p.get("/readyz?verbose"); status != c.status || body != c.verbose {
 				t.Errorf("verbose: %d %q: want %d %q", status, body, c.status, c.verbose)
+			}
+			if h := admin.ParseHealth(c.verbose); h.String() != c.verbose || len(h) != len(c.checks) {
+				t.Errorf("%q is read as %+v", c.verbose, h)
 			}
 			if status, body := p.get("/livez"); status != 200 || body != "ok\n" {
 				t.Errorf("livez: %d %q", status, body)

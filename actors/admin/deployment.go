@@ -91,6 +91,7 @@ type Process struct {
 	Admin    string   `json:"admin"`
 	Silent   float64  `json:"silent"` // seconds, 0 while it reports
 	Unready  string   `json:"unready"`
+	Warning  string   `json:"warning"`
 	Error    string   `json:"error"`
 	ErrorAt  int64    `json:"error_at"` // Unix time in ms, 0 for never
 	Accepted float64  `json:"accepted"` // increments a second
@@ -303,7 +304,7 @@ func (p *process) line(now time.Time) Process {
 	r := &p.last
 	l := Process{
 		ID: r.ID, Role: r.Role, Host: r.Host, PID: r.PID, Version: r.Version, Started: r.Started.UnixMilli(),
-		API: r.API, Admin: r.Admin, Unready: r.Unready, Error: r.Error, Parts: []int{},
+		API: r.API, Admin: r.Admin, Unready: r.Unready, Warning: r.Warning, Error: r.Error, Parts: []int{},
 	}
 	if !r.ErrorAt.IsZero() {
 		l.ErrorAt = r.ErrorAt.UnixMilli()

@@ -115,9 +115,10 @@ type Writer struct {
 	damaged   uint64       // bytes, of the stream, that have been reported
 	unfolded  []*delivered // fetched, not yet committed
 
-	subscribed atomic.Int32  // to how many partitions
-	steps      atomic.Uint64 // see Progress
-	held       atomic.Int64  // len(unfolded), for others to read
+	subscribed atomic.Int32          // to how many partitions
+	refused    atomic.Pointer[error] // by the database, which is asked again; nil where it was not
+	steps      atomic.Uint64         // see Progress
+	held       atomic.Int64          // len(unfolded), for others to read
 
 	mu        sync.Mutex // guards what readers see
 	ledger    *piccolo.Ledger
@@ -237,10 +238,14 @@ func (w *Writer) Interrupt(error) {
 	<-w.done
 }
 
-// Check says whether the writer is subscribed to all of its partitions.
+// Check says whether the writer is subscribed to all of its partitions, and the
+// database takes what it folds.
 func (w *Writer) Check(context.Context) error {
 	if n := int(w.subscribed.Load()); n < len(w.Partitions) {
 		return fmt.Errorf("subscribed to %d of %d partitions", n, len(w.Partitions))
+	}
+	if err := w.refused.Load(); err != nil {
+		return *err
 	}
 	return nil
 }
@@ -349,6 +354,7 @@ func (w *Writer) fold() error {
 		if !errors.Is(err, piccolo.ErrNoRoom) && !errors.Is(err, piccolo.ErrLocked) {
 			return err
 		}
+		w.refused.Store(&err)
 		w.Log.Error("cannot commit now, trying again", "error", err, "batches", len(w.unfolded), "in", wait)
 		select {
 		case <-time.After(wait):
@@ -397,6 +403,7 @@ func (w *Writer) commit() error {
 	w.trace(s, folded, start, now)
 	w.unfolded = w.unfolded[:0]
 	w.held.Store(0)
+	w.refused.Store(nil)
 	w.gear.folded(now.Sub(start), now)
 	return nil
 }

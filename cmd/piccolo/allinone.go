@@ -111,11 +111,11 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	if err != nil {
 		return err
 	}
-	checks := []admin.Check{
-		{Name: "ingress", Err: ingress.Check},
-		{Name: "writer", Err: writer.Check},
-		{Name: "nats", Err: server.Check},
-	}
+	checks := s.checks(
+		admin.Check{Name: "ingress", Err: ingress.Check},
+		admin.Check{Name: "writer", Err: writer.Check},
+		admin.Check{Name: "nats", Err: server.Check},
+	)
 	page, reports, err := s.openAdmin("all-in-one", &c.adminFlags, checks...)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	if err != nil {
 		return err
 	}
-	notifier.checks, notifier.status = checks, s.writerStatus(allPartitions(c.Partitions))
+	notifier.checks, notifier.status = checks, s.writerStatus()
 	notifier.loops = []*loop{
 		{name: "ingress", progress: ingress.Progress, excuse: func() error { return fullDisk(c.Data) }},
 		{name: "writer", progress: one(writer.Progress)},

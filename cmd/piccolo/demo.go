@@ -133,7 +133,7 @@ func startService(dir, api, admin, nats string, log io.Writer) (*demoService, er
 // withoutSettings leaves out what would make the demo anything but one.
 func withoutSettings(env []string) (rest []string) {
 	for _, e := range env {
-		if !strings.HasPrefix(e, "PICCOLO_") && !strings.HasPrefix(e, "NOTIFY_SOCKET=") && !strings.HasPrefix(e, "LISTEN_") {
+		if !strings.HasPrefix(e, "PICCOLO_") && !strings.HasPrefix(e, "NOTIFY_SOCKET=") && !strings.HasPrefix(e, "LISTEN_") && !strings.HasPrefix(e, "OTEL_") {
 			rest = append(rest, e)
 		}
 	}
@@ -153,7 +153,7 @@ func (q quietGreeting) Write(b []byte) (int, error) {
 // ready returns when the service says that it is.
 func (s *demoService) ready(ctx context.Context, admin string) error {
 	for {
-		if err := askReady(ctx, admin); err == nil {
+		if h, err := askHealth(ctx, admin); err == nil && h.Ready() {
 			return nil
 		}
 		select {
@@ -164,26 +164,6 @@ func (s *demoService) ready(ctx context.Context, admin string) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// askReady asks an admin listener whether the process behind it is ready.
-func askReady(ctx context.Context, admin string) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/readyz?verbose", nil)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = errors.New(strings.ReplaceAll(strings.TrimSpace(string(body)), "\n", "; "))
-	}
-	return err
 }
 
 func (s *demoService) stop() error {

@@ -159,6 +159,11 @@ func (f *natsFlags) connect(command string, log *slog.Logger) (*bus.Bus, error) 
 	case "stream init", "stream repartition", "stream move":
 		role = bus.RoleAdmin
 	}
+	return f.connectAs(role, command, log)
+}
+
+// connectAs connects as a user of a role.
+func (f *natsFlags) connectAs(role bus.Role, command string, log *slog.Logger) (*bus.Bus, error) {
 	return bus.Connect(bus.Remote{
 		URL: f.NATS, Creds: f.NATSCreds, NKey: f.NATSNKey, CA: f.NATSCA, Cert: f.NATSCert, Key: f.NATSKey, Role: role,
 	}, "piccolo "+command, log)

@@ -56,10 +56,10 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	checks := []admin.Check{
-		{Name: "ingress", Err: ingress.Check},
-		{Name: "nats", Err: conn.Check},
-	}
+	checks := s.checks(
+		admin.Check{Name: "ingress", Err: ingress.Check},
+		admin.Check{Name: "nats", Err: conn.Check},
+	)
 	page, reports, err := s.openAdmin("ingress", &c.adminFlags, checks...)
 	if err != nil {
 		return err

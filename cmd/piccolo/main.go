@@ -82,6 +82,7 @@ func command(args []string, stdout, stderr io.Writer) (code int) {
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "piccolo: %v\nRun \"piccolo --help\" for the commands, \"piccolo COMMAND --help\" for a command's flags.\n", err)
+		lastWords(err)
 		return exitUsage
 	}
 	log := newLogger(stderr, c.LogFormat, c.LogLevel)
@@ -95,6 +96,7 @@ func command(args []string, stdout, stderr io.Writer) (code int) {
 		err = fmt.Errorf("%w: run one writer per database", err)
 	}
 	log.Error("piccolo failed", "error", err)
+	lastWords(err)
 	return exitCode(err)
 }
 

@@ -21,7 +21,7 @@ type notifier struct {
 	send   func(state string)
 	checks []admin.Check
 	loops  []*loop
-	status func(ctx context.Context, past time.Duration) string // what happened within that time
+	status func(past time.Duration) string // what happened within that time
 
 	// watchdog is after how long without a WATCHDOG=1 the service is stopped
 	// and started again; 0 where nobody watches.
@@ -41,7 +41,7 @@ func newNotifier(log *slog.Logger) (*notifier, error) {
 	return &notifier{
 		log:      log,
 		send:     func(state string) { notify(log, state) },
-		status:   func(context.Context, time.Duration) string { return "" },
+		status:   func(time.Duration) string { return "" },
 		watchdog: limit,
 		stop:     make(chan struct{}),
 	}, nil
@@ -76,7 +76,7 @@ func (n *notifier) run() error {
 		}
 		if past := time.Since(last); past >= notifyEvery {
 			last = time.Now()
-			if status := n.status(context.Background(), past); status != before {
+			if status := n.line(past); status != before {
 				states, before = append(states, "STATUS="+status), status
 			}
 		}
@@ -89,6 +89,19 @@ func (n *notifier) run() error {
 			return nil
 		}
 	}
+}
+
+// line is how the service is: first what is wrong, last what is worth knowing.
+func (n *notifier) line(past time.Duration) string {
+	h := admin.Examine(context.Background(), n.checks)
+	status := n.status(past)
+	if wrong := h.In(admin.Wrong); wrong != "" {
+		status = "not ready, " + wrong + " | " + status
+	}
+	if warning := h.In(admin.Warning); warning != "" {
+		status += " | warning, " + warning
+	}
+	return status
 }
 
 // tenth of the watchdog's time is the most that may pass between two looks.
@@ -106,12 +119,12 @@ func (n *notifier) ready() bool {
 	defer tick.Stop()
 	before := ""
 	for {
-		err := check(n.checks)
-		if err == nil {
+		wrong := admin.Examine(context.Background(), n.checks).In(admin.Wrong)
+		if wrong == "" {
 			return true
 		}
-		if status := "starting, " + err.Error(); status != before {
-			n.send("STATUS=" + strings.ReplaceAll(status, "\n", ": "))
+		if status := "starting, " + wrong; status != before {
+			n.send("STATUS=" + status)
 			before = status
 		}
 		select {
@@ -120,18 +133,6 @@ func (n *notifier) ready() bool {
 			return false
 		}
 	}
-}
-
-// check returns the first error of the checks.
-func check(checks []admin.Check) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	for _, c := range checks {
-		if err := c.Err(ctx); err != nil {
-			return fmt.Errorf("%s: %w", c.Name, err)
-		}
-	}
-	return nil
 }
 
 // progressing says whether no loop is stuck.

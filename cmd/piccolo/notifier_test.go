@@ -74,7 +74,7 @@ func watched(t *testing.T, test func(t *testing.T, n *notifier, s *supervisor, w
 		s, w := new(supervisor), new(work)
 		n := &notifier{
 			log: slog.New(slog.DiscardHandler), send: s.send, watchdog: testWatchdog,
-			status: func(context.Context, time.Duration) string { return "fine" },
+			status: func(time.Duration) string { return "fine" },
 			loops:  []*loop{{name: "loop", progress: w.progress}},
 			stop:   make(chan struct{}),
 		}
@@ -206,7 +206,7 @@ func TestNotReady(t *testing.T) {
 		passes := make(chan struct{})
 		n := &notifier{
 			log: slog.New(slog.DiscardHandler), send: s.send, stop: make(chan struct{}),
-			status: func(context.Context, time.Duration) string { return "fine" },
+			status: func(time.Duration) string { return "fine" },
 			checks: []admin.Check{{Name: "writer", Err: func(context.Context) error {
 				select {
 				case <-passes:

@@ -36,6 +36,14 @@ func grouped[T int | int64 | uint64](n T) string {
 	return sign + s
 }
 
+// plural writes a number with what it counts: 1 batch, 1,234 batches.
+func plural[T int | int64 | uint64](n T, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return grouped(n) + " " + more
+}
+
 // bytesText writes a size as people read it: 1.5 MiB.
 func bytesText[T int64 | uint64](n T) string {
 	const units = "KMGTPE"
@@ -65,9 +73,26 @@ func ageText(d time.Duration) string {
 // a terminal.
 func visible(key string) string {
 	for _, r := range key {
-		if r < ' ' || r == 0x7f || r == '"' || r == '\\' || r == ' ' || (r >= 0x80 && r < 0xa0) || (r >= 0x200b && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
+		if tricky(r) || r == '"' || r == '\\' || r == ' ' {
 			return fmt.Sprintf("%+q", key)
 		}
 	}
 	return key
+}
+
+// harmless does the same for what is said in words, where a key may be among
+// them.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if tricky(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// tricky says whether a character controls a terminal, or hides or turns around
+// what is beside it.
+func tricky(r rune) bool {
+	return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }

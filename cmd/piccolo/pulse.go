@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -52,39 +51,22 @@ func rate(count *atomic.Uint64) func(past time.Duration) string {
 }
 
 // ingressStatus is the status of a process that only stores.
-func (s *service) ingressStatus() func(context.Context, time.Duration) string {
+func (s *service) ingressStatus() func(time.Duration) string {
 	stored := rate(&s.metrics.stored)
-	return func(_ context.Context, past time.Duration) string { return stored(past) + " stored" }
+	return func(past time.Duration) string { return stored(past) + " stored" }
 }
 
 // writerStatus is the status of a process that commits.
-func (s *service) writerStatus(partitions []int) func(context.Context, time.Duration) string {
+func (s *service) writerStatus() func(time.Duration) string {
 	committed := rate(&s.metrics.committed)
-	return func(ctx context.Context, past time.Duration) string {
+	return func(past time.Duration) string {
 		parts := []string{committed(past) + " committed"}
-		if n, err := s.uncommitted(ctx, partitions); err != nil {
-			parts = append(parts, "backlog unknown: "+strings.ReplaceAll(err.Error(), "\n", ": "))
-		} else {
-			parts = append(parts, fmt.Sprintf("backlog %d batches", n))
+		if last := s.last.Load(); last != nil && last.Writer.Backlog != nil {
+			parts = append(parts, "backlog "+plural(last.Writer.Backlog.Batches, "batch", "batches"))
 		}
 		if behind := time.Duration(s.metrics.behind.Swap(0)); behind > 0 {
 			parts = append(parts, fmt.Sprintf("at most %s behind", behind.Round(time.Millisecond)))
 		}
 		return strings.Join(parts, ", ")
 	}
-}
-
-// uncommitted is the number of batches that the stream holds for these
-// partitions and that are not known to be committed.
-func (s *service) uncommitted(ctx context.Context, partitions []int) (n uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	for _, partition := range partitions {
-		state, err := s.conn.State(ctx, partition)
-		if err != nil {
-			return 0, err
-		}
-		n += state.Pending + uint64(state.AckPending)
-	}
-	return n, nil
 }

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strings"
 	"time"
+
+	"github.com/piccolo-counter/piccolo/actors/admin"
 )
 
 // readyCmd asks a service for its health, for scripts and for a container that
@@ -19,26 +20,21 @@ type readyCmd struct {
 }
 
 func (c *readyCmd) Run(out output) error {
-	client := http.Client{Timeout: c.Timeout}
-	res, err := client.Get("http://" + c.Admin + "/readyz?verbose")
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+	defer cancel()
+	health, err := askHealth(ctx, c.Admin)
 	if err != nil {
 		return broken(fmt.Errorf("no answer from %s: %w: does the service run, and is this what its --admin says?", c.Admin, err))
 	}
-	defer res.Body.Close()
-	said, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	if err != nil {
-		return broken(err)
-	}
-	ready := res.StatusCode == http.StatusOK
 	if c.JSON {
-		err = printJSON(out.stdout, readiness{ready, healthChecks(string(said))})
+		err = printJSON(out.stdout, readiness{health.Ready(), health})
 	} else {
-		_, err = out.stdout.Write(said)
+		_, err = io.WriteString(out.stdout, health.String())
 	}
 	if err != nil {
 		return broken(err)
 	}
-	if !ready {
+	if !health.Ready() {
 		return broken(errors.New("not ready"))
 	}
 	return nil
@@ -46,18 +42,6 @@ func (c *readyCmd) Run(out output) error {
 
 // readiness is what is printed as JSON.
 type readiness struct {
-	Ready  bool       `json:"ready"`
-	Checks []verified `json:"checks"`
-}
-
-// healthChecks reads the lines of /readyz?verbose, such as "[+] writer: ok".
-func healthChecks(said string) []verified {
-	checks := []verified{}
-	for line := range strings.Lines(said) {
-		mark, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if name, says, ok := strings.Cut(rest, ": "); ok && (mark == "[+]" || mark == "[-]") {
-			checks = append(checks, verified{Name: name, OK: mark == "[+]", Says: says})
-		}
-	}
-	return checks
+	Ready  bool         `json:"ready"`
+	Checks admin.Health `json:"checks"`
 }

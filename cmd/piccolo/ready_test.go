@@ -4,36 +4,37 @@ import (
 	"bytes"
 	"encoding/json"
 	"net"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/piccolo-counter/piccolo/actors/admin"
 )
 
 func TestReady(t *testing.T) {
 	p := startAllInOne(t, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-	var admin string
+	var addr string
 	for line := range strings.Lines(p.greeting) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "admin"); ok {
-			admin = strings.TrimPrefix(strings.TrimSpace(rest), "http://")
+			addr = strings.TrimPrefix(strings.TrimSpace(rest), "http://")
 		}
 	}
 	var stdout, stderr bytes.Buffer
-	if code := command([]string{"ready", "--admin", admin}, &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), "[+] writer: ok") {
+	if code := command([]string{"ready", "--admin", addr}, &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), "[+] writer: ok") {
 		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
 	}
 	stdout.Reset()
 	var printed readiness
-	if code := command([]string{"ready", "--json", "--admin", admin}, &stdout, &stderr); code != 0 {
+	if code := command([]string{"ready", "--json", "--admin", addr}, &stdout, &stderr); code != 0 {
 		t.Errorf("--json: exit code %d: %s", code, stderr.String())
 	}
-	if err := json.Unmarshal(stdout.Bytes(), &printed); err != nil || !printed.Ready || !slices.ContainsFunc(printed.Checks, func(c verified) bool { return c.Name == "writer" && c.OK }) {
+	if err := json.Unmarshal(stdout.Bytes(), &printed); err != nil || !printed.Ready || !slices.ContainsFunc(printed.Checks, func(f admin.Finding) bool { return f.Name == "writer" && f.State == admin.OK }) {
 		t.Errorf("--json: got %s, error %v", stdout.String(), err)
 	}
 	p.stop()
 
 	stdout.Reset()
-	if code := command([]string{"ready", "--admin", admin}, &stdout, &stderr); code != exitBroken || !strings.Contains(stderr.String(), "does the service run") {
+	if code := command([]string{"ready", "--admin", addr}, &stdout, &stderr); code != exitBroken || !strings.Contains(stderr.String(), "does the service run") {
 		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
 	}
 
@@ -45,14 +46,5 @@ func TestReady(t *testing.T) {
 	defer l.Close()
 	if code := command([]string{"ready", "--timeout", "10ms", "--admin", l.Addr().String()}, &stdout, &stderr); code != exitBroken {
 		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
-	}
-}
-
-// A check that fails says why, and what it says may have colons.
-func TestHealthChecks(t *testing.T) {
-	got := healthChecks("[-] nats: no answer: connection refused\n[+] writer: ok\nnot ready\n")
-	want := []verified{{Name: "nats", Says: "no answer: connection refused"}, {Name: "writer", OK: true, Says: "ok"}}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

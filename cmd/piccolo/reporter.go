@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,12 +24,10 @@ import (
 //	                                           └──► the page
 type reporter struct {
 	*service
-	role    string
-	started time.Time
-	admin   string
-	checks  []admin.Check
+	role   string
+	admin  string
+	checks []admin.Check
 
-	last atomic.Pointer[piccolo.Report]
 	stop chan struct{}
 	once sync.Once
 }
@@ -40,7 +37,7 @@ const reportEvery = time.Second
 
 // openReporter makes a reporter of what the service has opened.
 func (s *service) openReporter(role, admin string, checks []admin.Check) *reporter {
-	r := &reporter{service: s, role: role, started: time.Now(), admin: admin, checks: checks, stop: make(chan struct{})}
+	r := &reporter{service: s, role: role, admin: admin, checks: checks, stop: make(chan struct{})}
 	s.metrics.Gauge("piccolo_conservation_broken_increments", "Increments by which accepted = in memory + backlog + folded fails; must be 0.",
 		func() float64 { now, _ := s.deployment.Now(); return float64(now.Conservation.Broken) })
 	s.metrics.Gauge("piccolo_ready", "1 where every check of /readyz passed within the last second.", r.ready)
@@ -158,13 +155,8 @@ func (r *reporter) report() *piccolo.Report {
 		ID: r.id, Role: r.role, Version: version(), Host: host, PID: os.Getpid(), Started: r.started, Admin: r.admin, Sync: r.sync,
 		Of: r.partitions,
 	}
-	var unready []string
-	for _, c := range r.checks {
-		if err := c.Err(ctx); err != nil {
-			unready = append(unready, c.Name+": "+strings.ReplaceAll(err.Error(), "\n", ": "))
-		}
-	}
-	report.Unready = strings.Join(unready, "; ")
+	health := admin.Examine(ctx, r.checks)
+	report.Unready, report.Warning = health.In(admin.Wrong), health.In(admin.Warning)
 	report.Error, report.ErrorAt = r.errors.get()
 	// What is last in the pipeline is read first: so what has been folded is
 	// never more than what was published, nor that than what was accepted.

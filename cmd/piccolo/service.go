@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
@@ -35,7 +36,9 @@ type service struct {
 	freshness  time.Duration
 	errors     *lastError
 	deployment *admin.Deployment
-	traces     *otlp.Exporter // nil where there are none
+	started    time.Time
+	last       atomic.Pointer[piccolo.Report] // of this process
+	traces     *otlp.Exporter                 // nil where there are none
 
 	ingress *ingress.Ingress // nil in a writer
 	writer  *writer.Writer   // nil in an ingress
@@ -49,7 +52,7 @@ func newService(log *slog.Logger, conn *bus.Bus, stop stopFlags, data dataFlags,
 	return &service{
 		log: log, metrics: newPulse(), conn: conn, stop: stop,
 		id: piccolo.NewProducer(), dir: data.Data, unclean: unclean, partitions: partitions,
-		errors: last, deployment: admin.NewDeployment(),
+		errors: last, deployment: admin.NewDeployment(), started: time.Now(),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -18,6 +19,12 @@ func notify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Warn("systemd cannot be told", "state", state, "error", err)
 	}
+}
+
+// lastWords leaves with systemd why the process failed, for systemctl status to
+// show.
+func lastWords(err error) {
+	_, _ = daemon.SdNotify(false, "STATUS=failed, "+strings.ReplaceAll(err.Error(), "\n", ": "))
 }
 
 // notified says whether systemd wants to be told.

@@ -98,7 +98,7 @@ func (s *screen) width() int {
 	if width, _, err := term.GetSize(s.fd); s.terminal && err == nil && width > 0 {
 		return width
 	}
-	return 100
+	return 240 // whoever reads it breaks no lines
 }
 
 func (s *screen) show(text string) error {
@@ -128,11 +128,11 @@ func topText(s admin.Snapshot, points []admin.Point, width int, colour bool) str
 	mark := paint("32", "✓")
 	switch {
 	case c.Broken > 0:
-		mark = paint("31;1", fmt.Sprintf("✗ %s increments do not add up: run piccolo verify", grouped(c.Broken)))
+		mark = paint("31;1", fmt.Sprintf("✗ %s up: run piccolo verify", plural(c.Broken, "increment does not add", "increments do not add")))
 	case !c.Followed:
 		mark = "no writer reports on this"
 	}
-	fmt.Fprintf(&b, "%s  %s  %d processes\n", paint("1", "piccolo"), time.UnixMilli(p.At).Format(time.TimeOnly), len(s.Processes))
+	fmt.Fprintf(&b, "%s  %s  %s\n", paint("1", "piccolo"), time.UnixMilli(p.At).Format(time.TimeOnly), plural(len(s.Processes), "process", "processes"))
 	fmt.Fprintf(&b, "accepted %s = in memory %s + backlog %s + folded %s  %s\n\n",
 		grouped(c.Accepted), grouped(c.InMemory), grouped(c.Backlog), grouped(c.Folded), mark)
 
@@ -148,7 +148,7 @@ func topText(s admin.Snapshot, points []admin.Point, width int, colour bool) str
 	line("increments/batch, /row", ratioText(p.BatchGear)+", "+ratioText(p.RowGear), func(p *admin.Point) float64 { return valueOf(p.RowGear) })
 	backlog := "unknown"
 	if p.Backlog != nil {
-		backlog = grouped(*p.Backlog) + " batches"
+		backlog = plural(*p.Backlog, "batch", "batches")
 	}
 	line("backlog", backlog, func(p *admin.Point) float64 {
 		if p.Backlog == nil {
@@ -180,21 +180,24 @@ func topText(s admin.Snapshot, points []admin.Point, width int, colour bool) str
 
 	fmt.Fprintf(&b, "\n%-11s %-24s %9s %10s %10s %9s  %s\n", "role", "where", "up", "accepts/s", "folds/s", "backlog", "state")
 	for _, p := range s.Processes {
-		state := paint("32", "ready")
+		colour, state := "32", "ready"
 		switch {
 		case p.Silent > 0:
-			state = paint("31", "silent for "+ageText(seconds(p.Silent)))
+			colour, state = "31", "silent for "+ageText(seconds(p.Silent))
 		case p.Unready != "":
-			state = paint("31", p.Unready)
-		case p.Error != "":
-			state = "last error " + ageText(time.Since(time.UnixMilli(p.ErrorAt))) + " ago: " + p.Error
+			colour, state = "31", "not ready, "+p.Unready
+		case p.Warning != "":
+			colour, state = "33", p.Warning
+		}
+		if p.Error != "" {
+			state += "; last error " + ageText(time.Since(time.UnixMilli(p.ErrorAt))) + " ago: " + p.Error
 		}
 		backlog := ""
 		if p.Backlog != nil {
 			backlog = grouped(*p.Backlog)
 		}
 		fmt.Fprintf(&b, "%-11s %-24s %9s %10.0f %10.0f %9s  %s\n", p.Role, cut(fmt.Sprintf("%s:%d", p.Host, p.PID), 24),
-			ageText(time.Since(time.UnixMilli(p.Started)).Round(time.Second)), p.Accepted, p.Folded, backlog, cut(state, max(width-80, 30)))
+			ageText(time.Since(time.UnixMilli(p.Started)).Round(time.Second)), p.Accepted, p.Folded, backlog, paint(colour, cut(harmless(state), max(width-80, 30))))
 	}
 	return b.String()
 }

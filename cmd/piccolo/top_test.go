@@ -44,12 +44,15 @@ func TestTopText(t *testing.T) {
 	s := admin.Snapshot{
 		Hottest:      []piccolo.Hot{{Key: strings.Repeat("ü", 100), Moved: 12.34, Value: &value}},
 		Conservation: admin.Conservation{Accepted: 5, Folded: 6, Broken: 1, Followed: true},
-		Processes:    []admin.Process{{Role: "writer", Silent: 90}, {Role: "ingress", Unready: "nats: away"}},
+		Processes:    []admin.Process{{Role: "writer", Silent: 90}, {Role: "ingress", Unready: "nats: away", Error: "key \x1b[2J"}, {Role: "all-in-one", Warning: "disk: 1 KiB is free"}},
 	}
-	text := topText(s, []admin.Point{{Accepted: 1}, {Accepted: 4}}, 100, false)
-	for _, want := range []string{"✗ 1 increments do not add up", "silent for 1m30s", "nats: away", "-1,234,567", "ü…", "▃█", "backlog", "unknown"} {
+	text := topText(s, []admin.Point{{Accepted: 1}, {Accepted: 4}}, 240, false)
+	for _, want := range []string{"✗ 1 increment does not add up", "silent for 1m30s", "not ready, nats: away; last error", "disk: 1 KiB is free", "-1,234,567", "ü…", "▃█", "backlog", "unknown"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
+	}
+	if strings.Contains(text, "\x1b") {
+		t.Errorf("what is said controls the terminal: %q", text)
 	}
 }

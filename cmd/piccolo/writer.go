@@ -79,10 +79,10 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 		return err
 	}
 	defer writer.Close()
-	checks := []admin.Check{
-		{Name: "writer", Err: writer.Check},
-		{Name: "nats", Err: conn.Check},
-	}
+	checks := s.checks(
+		admin.Check{Name: "writer", Err: writer.Check},
+		admin.Check{Name: "nats", Err: conn.Check},
+	)
 	page, reports, err := s.openAdmin("writer", &c.adminFlags, checks...)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	notifier.checks, notifier.status = checks, s.writerStatus(owned)
+	notifier.checks, notifier.status = checks, s.writerStatus()
 	notifier.loops = []*loop{{name: "writer", progress: one(writer.Progress)}}
 	g := newGroup(log)
 	g.signals(syscall.SIGINT, syscall.SIGTERM)

@@ -152,11 +152,15 @@ function hottest(list) {
 function processes(list) {
   rows($("processes").tBodies[0], list, () => {
     const row = element("tr");
-    for (const n of [0, 0, 0, 1, 1, 1, 1, 1, 1, 0]) row.append(element("td", undefined, n ? "n" : ""));
+    for (const head of $("processes").tHead.rows[0].cells) {
+      const cell = element("td", undefined, head.className);
+      cell.dataset.label = head.textContent; // where the table is too wide
+      row.append(cell);
+    }
     row.firstElementChild.append(element("span", undefined, "dot"), element("span"));
     return row;
   }, (row, p) => {
-    row.className = p.silent > 0 ? "silent" : p.unready ? "warn" : "";
+    row.className = p.silent > 0 ? "silent" : p.unready ? "wrong" : p.warning ? "warn" : "";
     const cells = row.children;
     set(cells[0].lastElementChild, p.role);
     set(cells[1], p.host + ":" + p.pid + (p.partitions.length ? " · partition " + spans(p.partitions) : ""));
@@ -170,7 +174,8 @@ function processes(list) {
     set(cells[6], ingress ? text.count(p.in_memory) : "");
     set(cells[7], writer ? text.count(p.backlog) : "");
     set(cells[8], writer ? text.time(p.freshness) : "");
-    set(cells[9], p.silent > 0 ? "silent for " + text.age(1000 * p.silent) : p.unready || (p.error ? text.age(Date.now() - p.error_at) + " ago: " + p.error : "none"));
+    set(cells[9], p.silent > 0 ? "silent for " + text.age(1000 * p.silent) : p.unready ? "not ready, " + p.unready : p.warning || "ready");
+    set(cells[10], p.error ? text.age(Date.now() - p.error_at) + " ago: " + p.error : "none");
   });
 }
 
@@ -187,11 +192,11 @@ function spans(numbers) {
 
 function state(snapshot) {
   const list = snapshot.processes;
-  const bad = list.filter((p) => p.silent > 0 || p.unready);
+  const bad = list.filter((p) => p.silent > 0 || p.unready), warns = list.filter((p) => p.warning);
   const pill = $("state");
-  pill.className = "pill " + (bad.length || snapshot.conservation.broken ? "bad" : "good");
-  const says = bad.length ? bad.map((p) => p.role + (p.silent > 0 ? " is silent" : ": " + p.unready)).join("; ")
-    : "live · " + list.length + (list.length === 1 ? " process" : " processes");
+  pill.className = "pill " + (bad.length || snapshot.conservation.broken ? "bad" : warns.length ? "warn" : "good");
+  const says = bad.length ? bad.map((p) => p.role + (p.silent > 0 ? " is silent" : " is not ready, " + p.unready)).join("; ")
+    : "live · " + list.length + (list.length === 1 ? " process" : " processes") + (warns.length ? " · " + warns[0].warning : "");
   if (pill.textContent !== says) pill.textContent = says;
   pill.title = says;
 }

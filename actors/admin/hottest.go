@@ -29,13 +29,14 @@ const (
 // of what is reported.
 type hottest struct {
 	mu    sync.Mutex
-	at    map[string]int // where in heap
-	heap  []hot          // coldest first
-	since time.Time      // as of when counts have faded
+	of    map[string]*hot
+	heap  []*hot    // coldest first
+	since time.Time // as of when counts have faded
 }
 
 type hot struct {
 	key         string
+	at          int     // where in heap
 	count, over float64 // over is what was taken over
 }
 
@@ -64,29 +65,27 @@ func (h *hottest) add(deltas []piccolo.Delta) {
 }
 
 func (h *hottest) count(key string, moved float64) {
-	if h.at == nil {
-		h.at = make(map[string]int, hotKeys)
+	if h.of == nil {
+		h.of = make(map[string]*hot, hotKeys)
 	}
-	i, ok := h.at[key]
+	k, ok := h.of[key]
 	switch {
 	case ok:
-		h.heap[i].count += moved
+		k.count += moved
 	case len(h.heap) < hotKeys:
-		key = strings.Clone(key) // it aliases the message
-		i = len(h.heap)
-		h.heap = append(h.heap, hot{key: key, count: moved})
-		h.at[key] = i
-		h.up(i)
+		k = &hot{key: strings.Clone(key), at: len(h.heap), count: moved} // key aliases the message
+		h.heap = append(h.heap, k)
+		h.of[k.key] = k
+		h.up(k.at)
 		return
 	default:
-		i = 0
-		delete(h.at, h.heap[0].key)
-		key = strings.Clone(key)
-		coldest := h.heap[0].count
-		h.heap[0] = hot{key: key, count: coldest + moved, over: coldest}
-		h.at[key] = 0
+		k = h.heap[0]
+		delete(h.of, k.key)
+		k.key, k.over = strings.Clone(key), k.count
+		k.count += moved
+		h.of[k.key] = k
 	}
-	h.down(i)
+	h.down(k.at)
 }
 
 func (h *hottest) up(i int) {
@@ -114,7 +113,7 @@ func (h *hottest) down(i int) {
 
 func (h *hottest) swap(i, j int) {
 	h.heap[i], h.heap[j] = h.heap[j], h.heap[i]
-	h.at[h.heap[i].key], h.at[h.heap[j].key] = i, j
+	h.heap[i].at, h.heap[j].at = i, j
 }
 
 // fade takes from all counts what time takes, which leaves their order. It does
@@ -129,9 +128,9 @@ func (h *hottest) fade(now time.Time) {
 	}
 	h.since = now
 	left := math.Exp2(-passed.Seconds() / hotHalf.Seconds())
-	for i := range h.heap {
-		h.heap[i].count *= left
-		h.heap[i].over *= left
+	for _, k := range h.heap {
+		k.count *= left
+		k.over *= left
 	}
 }
 

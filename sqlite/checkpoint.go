@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,7 @@ import (
 // little, and the next commit moves that: then all of the WAL is in the
 // database, and the one after starts it again from the top. That bounds it.
 type checkpoints struct {
+	limit int         // pages that the WAL may hold before it is moved
 	pages int         // written to the WAL since it was last started again
 	seen  int         // what the connection's counter said last
 	tail  atomic.Bool // the second connection is done, the rest is ours
@@ -25,15 +27,25 @@ type checkpoints struct {
 	busy    atomic.Bool
 }
 
-// walPages is how many pages of 1 KiB the WAL may hold before it is moved.
-const walPages = 64 << 10
+// walBytes is how much the WAL may hold before it is moved. More would save
+// work, since a page that changes often is moved once.
+const walBytes = 64 << 20
+
+func (c *checkpoints) open(ctx context.Context, conn *sql.Conn) error {
+	var pageSize int
+	if err := conn.QueryRowContext(ctx, "PRAGMA page_size").Scan(&pageSize); err != nil {
+		return explain(err)
+	}
+	c.limit = walBytes / pageSize
+	return nil
+}
 
 func (c *checkpoints) committed(s *Store) {
 	written := s.pagesWritten()
 	c.pages += written - c.seen
 	c.seen = written
 	switch {
-	case c.pages < walPages || c.busy.Load():
+	case c.pages < c.limit || c.busy.Load():
 	case c.tail.CompareAndSwap(true, false):
 		if _, err := s.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)"); err == nil {
 			c.pages = 0

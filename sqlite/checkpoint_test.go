@@ -12,7 +12,7 @@ import (
 func TestWALIsBounded(t *testing.T) {
 	store, db := openNew(t)
 	const (
-		limit   = sqlite.WALPages << 10
+		limit   = sqlite.WALBytes
 		size    = 8 << 20 // of a commit, which is mostly one rejected message
 		slack   = size / 8
 		commits = 24 // three times the limit

@@ -5,8 +5,8 @@ import "context"
 // Chunk is how many rows one upsert statement carries.
 const Chunk = chunk
 
-// WALPages is how many pages of 1 KiB the WAL may hold before it is moved.
-const WALPages = walPages
+// WALBytes is how much the WAL may hold before it is moved.
+const WALBytes = walBytes
 
 // AwaitCheckpoint returns when no checkpoint is running.
 func (s *Store) AwaitCheckpoint() { s.wal.wait() }

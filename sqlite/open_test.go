@@ -16,7 +16,7 @@ func TestOpenCreates(t *testing.T) {
 		"PRAGMA application_id": "1346978627", // "PICC"
 		"PRAGMA user_version":   "1",
 		"PRAGMA journal_mode":   "wal",
-		"PRAGMA page_size":      "1024",
+		"PRAGMA page_size":      "2048",
 		"SELECT strict, wr FROM pragma_table_list WHERE name = 'numbers'":                                                             "1|1",
 		`SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info('numbers')`:                                              "key|TEXT|1||1\nvalue|INTEGER|1|0|0",
 		"SELECT count(*) FROM numbers":                                                                                                "0",

@@ -53,8 +53,9 @@ type Store struct {
 }
 
 // Pragmas of every connection that may write. synchronous=FULL is what makes a
-// commit survive a power cut; NORMAL was seen to lose commits. Pages of 1 KiB,
-// in a new file, keep what a commit of scattered keys has to write small.
+// commit survive a power cut; NORMAL was seen to lose commits. Pages of 2 KiB,
+// in a new file, are between what suits few keys, of which a commit has many, and
+// what keeps small what a commit of scattered keys has to write.
 //
 // The journal's mode is none of them: the driver sets pragmas by their names'
 // order, and journal_mode=wal would fix the size of the pages before page_size
@@ -66,7 +67,7 @@ const (
 		"&_pragma=journal_size_limit(100663296)"
 
 	writePragmas = pragmas +
-		"&_pragma=page_size(1024)" +
+		"&_pragma=page_size(2048)" +
 		"&_pragma=wal_autocheckpoint(0)" + // checkpoints.go
 		"&_pragma=cache_size(-65536)" // KiB
 )
@@ -115,6 +116,9 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	}
 	if err = s.conn.QueryRowContext(ctx, `SELECT id FROM identity`).Scan(&s.id); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, explain(err))
+	}
+	if err = s.wal.open(ctx, s.conn); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if s.files, err = openFiles(path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)

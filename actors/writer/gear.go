@@ -19,8 +19,11 @@ type gear struct {
 	last    time.Time     // when a batch came
 	spacing time.Duration // between one and the next, lately
 
+	most int // deltas of a transaction, so that it takes no longer than foldFor; 0 at first
+
 	batches int       // gathered
 	deltas  int       // in them
+	bytes   int       // of them
 	oldest  time.Time // when the oldest increment of them was accepted
 	urgent  bool      // somebody waits for one of them to be committed
 }
@@ -34,6 +37,27 @@ const (
 	restPerDelta = 1. / 8
 	mostRest     = 12
 )
+
+// Bounds of one transaction. Many deltas at once, as with a backlog, share rows
+// and pages: out of a million keys 500,000 cost half of what they do by 100,000.
+// But they are held in memory, and a transaction has to stay far below the time
+// after which the stream delivers again, however slow the disk is.
+const (
+	maxFoldBatches = 4096
+	maxFoldDeltas  = 500_000
+	minFoldDeltas  = 10_000
+	maxFoldBytes   = 64 << 20
+	foldFor        = 2 * time.Second
+)
+
+// full says whether what has been gathered is enough for a transaction.
+func (g *gear) full() bool {
+	most := g.most
+	if most == 0 {
+		most = 5 * minFoldDeltas
+	}
+	return g.batches >= maxFoldBatches || g.deltas >= most || g.bytes >= maxFoldBytes
+}
 
 // window returns how long to gather from now on.
 func (g *gear) window(now time.Time) time.Duration {
@@ -64,5 +88,8 @@ func (g *gear) folded(took time.Duration, now time.Time) {
 	g.took = max(took, (3*g.took+took)/4)
 	times := min(restPerBatch*float64(g.batches)+restPerDelta*float64(g.deltas), mostRest)
 	g.at, g.rest = now, time.Duration(times*float64(g.took))
-	g.batches, g.deltas, g.oldest, g.urgent = 0, 0, time.Time{}, false
+	if g.deltas >= minFoldDeltas { // what fewer take says little of how long many do
+		g.most = max(minFoldDeltas, min(int(float64(g.deltas)*foldFor.Seconds()/took.Seconds()), maxFoldDeltas))
+	}
+	g.batches, g.deltas, g.bytes, g.oldest, g.urgent = 0, 0, 0, time.Time{}, false
 }

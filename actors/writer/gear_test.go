@@ -123,3 +123,38 @@ func TestGearRestsByTheLoad(t *testing.T) {
 		}
 	}
 }
+
+// A transaction is as large as memory allows, unless the disk makes many rows
+// take too long.
+func TestGearBoundsATransaction(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		name   string
+		deltas int
+		took   time.Duration
+		want   int
+	}{
+		{"nothing has been folded yet", 0, 0, 50_000},
+		{"few say nothing", 9_999, time.Minute, 50_000},
+		{"10 µs a delta", 50_000, 500 * time.Millisecond, 200_000},
+		{"1 µs a delta: memory is what bounds it", 50_000, 50 * time.Millisecond, 500_000},
+		{"10 ms a delta: a disk that hardly goes", 10_000, 100 * time.Second, 10_000},
+	} {
+		var g gear
+		g.deltas = tt.deltas
+		g.folded(tt.took, now)
+		g.deltas = tt.want - 1
+		if g.full() {
+			t.Errorf("%s: full with %d", tt.name, g.deltas)
+		}
+		g.deltas++
+		if !g.full() {
+			t.Errorf("%s: not full with %d", tt.name, g.deltas)
+		}
+	}
+	for _, g := range []gear{{batches: maxFoldBatches}, {bytes: maxFoldBytes}} {
+		if !g.full() {
+			t.Errorf("%+v is not full", g)
+		}
+	}
+}

@@ -143,13 +143,6 @@ type delivered struct {
 	bad   error // why it is no batch
 }
 
-// Bounds of one transaction, so that it stays far below the time after which
-// the stream delivers again.
-const (
-	maxFoldBatches = 4096
-	maxFoldDeltas  = 200_000
-)
-
 // Open reads the ledger, subscribes to the stream, and makes a writer that goes
 // on from there once Execute runs.
 func Open(ctx context.Context, c Config) (*Writer, error) {
@@ -265,11 +258,12 @@ func (w *Writer) take(d piccolo.Delivery) {
 	}
 	w.unfolded = append(w.unfolded, m)
 	w.held.Store(int64(len(w.unfolded)))
+	w.gear.batches++
+	w.gear.bytes += len(m.Data)
 	if m.bad != nil {
 		return
 	}
 	w.gear.arrived(time.Now())
-	w.gear.batches++
 	w.gear.deltas += m.batch.Keys()
 	for i := range m.batch.Onces {
 		w.gear.urgent = w.gear.urgent || wantTotal(m.batch.Onces[i].Deltas)
@@ -322,7 +316,7 @@ func (w *Writer) gather() {
 	}
 	timer := time.NewTimer(w.gear.window(time.Now()))
 	defer timer.Stop()
-	for len(w.unfolded) < maxFoldBatches && w.gear.deltas < maxFoldDeltas && !w.gear.urgent && w.urged.Load() == 0 {
+	for !w.gear.full() && !w.gear.urgent && w.urged.Load() == 0 {
 		select {
 		case d := <-w.in:
 			w.take(d)
@@ -334,7 +328,7 @@ func (w *Writer) gather() {
 		break
 	}
 	// What has arrived by now comes along for nothing.
-	for len(w.unfolded) < maxFoldBatches && w.gear.deltas < maxFoldDeltas {
+	for !w.gear.full() {
 		select {
 		case d := <-w.in:
 			w.take(d)

@@ -18,6 +18,11 @@ func (c *compareCmd) Run(b *bench) error {
 	if err := b.prepare(); err != nil {
 		return err
 	}
+	f, err := b.openFloor()
+	if err != nil {
+		return err
+	}
+	defer f.stage.stop()
 	peers := b.peers()
 	results, skipped := make([][]result, len(peers)), make([]error, len(peers))
 	for run := range b.Runs {
@@ -30,7 +35,7 @@ func (c *compareCmd) Run(b *bench) error {
 			if err == nil {
 				fmt.Fprintf(os.Stderr, "run %d of %d: %s\n", run+1, b.Runs, p.name)
 				var r result
-				if r, err = b.measure(p.what); err == nil {
+				if r, err = f.beside(b, p.what); err == nil {
 					results[i] = append(results[i], r)
 				}
 			}
@@ -49,7 +54,6 @@ func comparison(peers []peer, results [][]result, skipped []error, b *bench) (se
 	fmt.Fprintf(&t, "![CPU per increment](compare.svg)\n\n")
 	fmt.Fprintln(&t, "| who | increments/s | CPU/increment | ratio | reply p50 | p99 | on disk at the reply | does not promise |")
 	fmt.Fprintln(&t, "|---|---:|---:|---:|---:|---:|---|---|")
-	base := median(results[0], func(r result) float64 { return r.cpu })
 	var all []bar
 	var versions, absent []string
 	seen := make(map[string]bool)
@@ -65,7 +69,7 @@ func comparison(peers []peer, results [][]result, skipped []error, b *bench) (se
 		}
 		cpu := median(rs, func(r result) float64 { return r.cpu })
 		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", p.name,
-			thousands(median(rs, func(r result) float64 { return r.increments })), micro(cpu), ratio(cpu/base),
+			thousands(median(rs, func(r result) float64 { return r.increments })), micro(cpu), ratio(median(rs, func(r result) float64 { return r.ratio })),
 			duration(rs, func(r result) time.Duration { return r.p50 }), duration(rs, func(r result) time.Duration { return r.p99 }), p.disk, p.lacks)
 		all = append(all, bar{strings.ReplaceAll(p.name, "`", ""), cpu / 1000, strings.HasPrefix(p.name, "Piccolo")})
 		v := versionOf(p.version)
@@ -77,7 +81,7 @@ func comparison(peers []peer, results [][]result, skipped []error, b *bench) (se
 			versions = append(versions, v)
 		}
 	}
-	fmt.Fprintf(&t, "\nMedians of %d runs of %s, %d connections, %d keys at random, the server with all its processes on one core and the load on the other. "+
+	fmt.Fprintf(&t, "\nMedians of %d runs of %s; the ratio is to a no-op under load right before and after; %d connections, %d keys at random, the server with all its processes on one core and the load on the other. "+
 		"A median latency is the number of connections over the throughput, for everybody: each connection asks again as soon as it has its reply.",
 		b.Runs, b.For, b.Connections, b.Keys)
 	if len(versions) > 0 {

@@ -6,6 +6,7 @@
 //	go run ./bench compare          everybody side by side
 //	go run ./bench growth           what grows with keys, connections, …
 //	go run ./bench step             a load that steps up and down
+//	go run ./bench fresh            what freshness costs
 //	go run ./bench start            idle, start, and catching up
 //
 // With --write, the results go into docs/performance.md.
@@ -38,6 +39,8 @@ type cli struct {
 	Step    stepCmd    `cmd:"" help:"A load that steps up and down, and what flushes, commits and freshness do."`
 	Start   startCmd   `cmd:"" help:"Idle, start, and catching up with a backlog."`
 
+	Fresh freshCmd `cmd:"" help:"What freshness costs."`
+	Paced pacedCmd `cmd:"" hidden:""`
 	Serve serveCmd `cmd:"" hidden:""`
 	Count countCmd `cmd:"" hidden:"" name:"count-in-nats"`
 }
@@ -84,6 +87,11 @@ func (c *costCmd) Run(b *bench) error {
 	if err := b.prepare(); err != nil {
 		return err
 	}
+	f, err := b.openFloor()
+	if err != nil {
+		return err
+	}
+	defer f.stage.stop()
 	cases, results := b.cases(), make(map[string][]result)
 	for run := range b.Runs {
 		for i, k := range cases {
@@ -91,7 +99,7 @@ func (c *costCmd) Run(b *bench) error {
 				continue
 			}
 			fmt.Fprintf(os.Stderr, "run %d of %d: %s\n", run+1, b.Runs, k.name)
-			r, err := b.measure(k.what)
+			r, err := f.beside(b, k.what)
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}

@@ -23,8 +23,10 @@ type result struct {
 	cpu        float64       // of the server, ns per increment
 	p50, p99   time.Duration // of the reply
 	freshness  histogram     // accepted to committed
-	idle, rss  int           // KiB, before the load and under it
+	rss        int           // KiB
+	ratio      float64       // of cpu, to a no-op request's at the same time
 	rows       float64       // per increment
+	commits    float64       // a second
 }
 
 // A subject is a server and a load for it.
@@ -49,8 +51,6 @@ func (b *bench) measure(k subject) (r result, err error) {
 	if err := k.start(s); err != nil {
 		return r, err
 	}
-	time.Sleep(time.Second) // let the start settle, to read the idle memory
-	r.idle = s.rss()
 	if _, err := k.load(s, time.Second); err != nil {
 		return r, err
 	}
@@ -76,6 +76,7 @@ func (b *bench) measure(k subject) (r result, err error) {
 		return r, err
 	}
 	r.freshness = after.freshness.minus(before.freshness)
+	r.commits = (after.commits - before.commits) / took.Seconds()
 	if n := after.increments - before.increments; n > 0 {
 		r.rows = (after.rows - before.rows) / n
 	}

@@ -41,7 +41,6 @@ func (h histogram) quantile(q float64) time.Duration {
 
 // table writes the medians of every case in Markdown.
 func table(cases []benchCase, results map[string][]result) string {
-	base := median(results[cases[0].name], func(r result) float64 { return r.cpu })
 	var t strings.Builder
 	fmt.Fprintln(&t, "| case | requests/s | CPU/request | ratio | reply p50 | reply p99 | freshness p50 ≤ | p99 ≤ | rows/increment |")
 	fmt.Fprintln(&t, "|---|---:|---:|---:|---:|---:|---:|---:|---:|")
@@ -50,9 +49,8 @@ func table(cases []benchCase, results map[string][]result) string {
 		if len(rs) == 0 {
 			continue
 		}
-		cpu := median(rs, func(r result) float64 { return r.cpu })
 		fmt.Fprintf(&t, "| %s | %s | %s | %.2f | %s | %s | %s | %s | %.2f |\n", k.name,
-			thousands(median(rs, func(r result) float64 { return r.increments })), micro(cpu), cpu/base,
+			thousands(median(rs, func(r result) float64 { return r.increments })), micro(median(rs, func(r result) float64 { return r.cpu })), median(rs, func(r result) float64 { return r.ratio }),
 			duration(rs, func(r result) time.Duration { return r.p50 }),
 			duration(rs, func(r result) time.Duration { return r.p99 }),
 			duration(rs, func(r result) time.Duration { return r.freshness.quantile(.5) }),

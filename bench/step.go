@@ -1,16 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"net"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,7 +13,6 @@ type stepCmd struct {
 	Ack       string        `help:"What replies wait for." default:"memory"`
 	Light     int           `help:"Increments a second, before and after." default:"100"`
 	Heavy     int           `help:"In between." default:"50000"`
-	Addr      string        `hidden:"" help:"Be the load for this address."`
 }
 
 // A moment is what the service did in a part of a second.
@@ -35,9 +26,6 @@ type moment struct {
 const stepEvery = 500 * time.Millisecond
 
 func (c *stepCmd) Run(b *bench) error {
-	if c.Addr != "" {
-		return c.load(b)
-	}
 	if err := b.prepare(); err != nil {
 		return err
 	}
@@ -52,9 +40,7 @@ func (c *stepCmd) Run(b *bench) error {
 	if err := k.start(s); err != nil {
 		return err
 	}
-	load := exec.Command("taskset", "-c", loadCore, b.self, "--for", b.For.String(), "--keys", strconv.Itoa(b.Keys), "step", "--addr", api,
-		"--light", strconv.Itoa(c.Light), "--heavy", strconv.Itoa(c.Heavy))
-	load.Stderr = os.Stderr
+	load := b.paced(api, b.For, c.Light, c.Heavy, c.Light)
 	if err := load.Start(); err != nil {
 		return err
 	}
@@ -148,63 +134,4 @@ func (c *stepCmd) show(moments []moment, b *bench) (string, map[string]string) {
 			line("p99", func(m moment) float64 { return m.p99 }),
 		}}.svg(),
 	}
-}
-
-// load asks at each rate in turn, whatever the replies do. One connection
-// carries what is due in a millisecond as one write, which HTTP lets it.
-func (c *stepCmd) load(b *bench) error {
-	const connections = 32
-	var sent, answered atomic.Int64
-	conns := make([]net.Conn, connections)
-	for i := range conns {
-		conn, err := net.Dial("tcp", c.Addr)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		conns[i] = conn
-		go func() {
-			for r := bufio.NewReader(conn); ; {
-				line, err := r.ReadSlice('\n')
-				if err != nil {
-					return
-				}
-				if bytes.HasPrefix(line, []byte("HTTP/1.1 2")) {
-					answered.Add(1)
-				}
-			}
-		}()
-	}
-	var requests bytes.Buffer
-	turn := 0
-	for _, rate := range []int{c.Light, c.Heavy, c.Light} {
-		begin, done := time.Now(), 0
-		for since := time.Duration(0); since < b.For; since = time.Since(begin) {
-			due := int(since.Seconds()*float64(rate)) - done
-			if due <= 0 {
-				time.Sleep(time.Millisecond / 2)
-				continue
-			}
-			done += due
-			for due > 0 {
-				requests.Reset()
-				n := min(due, 16)
-				for range n {
-					body := fmt.Sprintf("key=key-%08d-xxxx&value=1", rand.IntN(b.Keys))
-					fmt.Fprintf(&requests, "POST /increment HTTP/1.1\r\nHost: b\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-				}
-				if _, err := conns[turn%connections].Write(requests.Bytes()); err != nil {
-					return err
-				}
-				turn++
-				sent.Add(int64(n))
-				due -= n
-			}
-		}
-	}
-	time.Sleep(time.Second)
-	if s, a := sent.Load(), answered.Load(); a < s {
-		fmt.Fprintf(os.Stderr, "%d of %d requests were not answered with 2xx in time\n", s-a, s)
-	}
-	return nil
 }

@@ -82,8 +82,8 @@ type bare struct{ db *sql.DB }
 
 func openBare(b *testing.B, path string) bare {
 	b.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=page_size(1024)"+
-		"&_pragma=synchronous(full)&_pragma=wal_autocheckpoint(65536)&_pragma=cache_size(-65536)&_pragma=journal_size_limit(100663296)")
+	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=page_size(2048)"+
+		"&_pragma=synchronous(full)&_pragma=wal_autocheckpoint(32768)&_pragma=cache_size(-65536)&_pragma=journal_size_limit(100663296)")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/piccolo-counter/piccolo"
@@ -31,33 +32,43 @@ type countedMany struct {
 // and returns what the batches that its receipt names have, by key.
 func (d *door) ackedMany(r reply, status int, held string, n int) map[string]int64 {
 	d.t.Helper()
+	sums, err := d.allAcked(r, status, held, n)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return sums
+}
+
+// allAcked is ackedMany for goroutines that are not the test's own, which may
+// not end it.
+func (d *door) allAcked(r reply, status int, held string, n int) (map[string]int64, error) {
 	var c countedMany
 	dec := json.NewDecoder(strings.NewReader(r.body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
-		d.t.Fatalf("%d %s: %v", r.status, r.body, err)
+		return nil, fmt.Errorf("%d %s: %w", r.status, r.body, err)
 	}
 	if r.status != status || c.Ack != held || r.header.Get("Piccolo-Ack") != held || c.Counted != n {
-		d.t.Fatalf("%d %s with header Piccolo-Ack %q: want %d, %s, %d counted", r.status, r.body, r.header.Get("Piccolo-Ack"), status, held, n)
+		return nil, fmt.Errorf("%d %s with header Piccolo-Ack %q: want %d, %s, %d counted", r.status, r.body, r.header.Get("Piccolo-Ack"), status, held, n)
 	}
 	if got := r.header.Get("Piccolo-Receipt"); got != c.Receipt {
-		d.t.Fatalf("header Piccolo-Receipt %q, body %q", got, c.Receipt)
+		return nil, fmt.Errorf("header Piccolo-Receipt %q, body %q", got, c.Receipt)
 	}
 	receipt, err := piccolo.ParseReceipt(c.Receipt)
 	if err != nil {
-		d.t.Fatal(err)
+		return nil, err
 	}
 	sums := make(map[string]int64)
 	for _, id := range receipt {
 		b, ok := d.stream.stored(id)
 		if !ok {
-			d.t.Fatalf("the receipt names batch %s, which the stream does not have", id)
+			return nil, fmt.Errorf("the receipt names batch %s, which the stream does not have", id)
 		}
 		for _, delta := range b.Deltas {
 			sums[delta.Key] += delta.Value
 		}
 	}
-	return sums
+	return sums, nil
 }
 
 func TestManyIncrementsAreCountedAsSent(t *testing.T) {
@@ -245,7 +256,7 @@ func TestManyIncrementsAllOrNone(t *testing.T) {
 	})
 	var mu sync.Mutex
 	want := make(map[string]int64)
-	refused := 0
+	var refused atomic.Int64
 	var group sync.WaitGroup
 	for client := range 8 {
 		group.Go(func() {
@@ -262,16 +273,20 @@ func TestManyIncrementsAllOrNone(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				mu.Lock()
 				if r.status == 503 {
-					refused++
-				} else {
-					in := d.ackedMany(r, 200, "stored", strings.Count(body.String(), "\n"))
-					for key, sum := range sums {
-						want[key] += sum
-						if _, ok := in[key]; !ok {
-							t.Errorf("%s is in no batch that the receipt names", key)
-						}
+					refused.Add(1)
+					continue
+				}
+				in, err := d.allAcked(r, 200, "stored", strings.Count(body.String(), "\n"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				for key, sum := range sums {
+					want[key] += sum
+					if _, ok := in[key]; !ok {
+						t.Errorf("%s is in no batch that the receipt names", key)
 					}
 				}
 				mu.Unlock()
@@ -285,7 +300,7 @@ func TestManyIncrementsAllOrNone(t *testing.T) {
 	if got := d.stream.sums(); !maps.Equal(got, want) {
 		t.Fatalf("stored %v, want %v", got, want)
 	}
-	if refused == 0 || refused == 8*20 {
-		t.Errorf("%d of %d requests were refused: want some", refused, 8*20)
+	if n := refused.Load(); n == 0 || n == 8*20 {
+		t.Errorf("%d of %d requests were refused: want some", n, 8*20)
 	}
 }

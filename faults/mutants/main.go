@@ -2,6 +2,7 @@
 // and sees the tests turn red:
 //
 //	go run ./faults/mutants            # all of them
+//	go run ./faults/mutants 2/5        # the second fifth of them
 //	go run ./faults/mutants trim-early # this one
 //
 // A mutant that no test kills means that its promise is not tested. Nothing is
@@ -21,6 +22,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -61,13 +63,18 @@ func run(names []string) error {
 	return nil
 }
 
-// choose returns the mutants of these names, or all.
+// choose returns the mutants of these names, or all. A name may also be a part:
+// 2/5 are those of the second of five.
 func choose(names []string) ([]mutant, error) {
 	if len(names) == 0 {
 		return mutants, nil
 	}
 	var chosen []mutant
 	for _, name := range names {
+		if part, parts, ok := fraction(name); ok {
+			chosen = append(chosen, mutants[(part-1)*len(mutants)/parts:part*len(mutants)/parts]...)
+			continue
+		}
 		i := slices.IndexFunc(mutants, func(m mutant) bool { return m.name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("there is no mutant %q: without a name, all are run", name)
@@ -75,6 +82,16 @@ func choose(names []string) ([]mutant, error) {
 		chosen = append(chosen, mutants[i])
 	}
 	return chosen, nil
+}
+
+func fraction(s string) (part, parts int, ok bool) {
+	first, second, ok := strings.Cut(s, "/")
+	if !ok {
+		return 0, 0, false
+	}
+	part, err1 := strconv.Atoi(first)
+	parts, err2 := strconv.Atoi(second)
+	return part, parts, err1 == nil && err2 == nil && 1 <= part && part <= parts
 }
 
 // green runs the tests without a mutant: one that is red by itself would kill

@@ -3,6 +3,7 @@ package faults_test
 import (
 	"os"
 	"testing"
+	"time"
 )
 
 // The database is the one that the service's ancestor left: it is taken over
@@ -11,6 +12,7 @@ func TestAncestorsDatabase(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	b := newBook()
+	f := measure(t, 9, "the ancestor's database, taken over")
 	if err := os.MkdirAll(s.data, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -33,11 +35,14 @@ func TestAncestorsDatabase(t *testing.T) {
 		b.enter(key, func(a *account) { a.sure, a.count = value, 1 })
 	}
 
+	since := time.Now()
 	s.start()
+	f.Times++
+	f.back(s, b, since)
 	l := s.load(b, 4, "stored", "applied", "memory")
 	l.await(s, counted, 300)
 	l.stop()
 	s.stop()
 	b.settled()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 }

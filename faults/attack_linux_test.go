@@ -105,9 +105,11 @@ func TestAttack(t *testing.T) {
 	}
 
 	var group sync.WaitGroup
+	f := measure(t, 11, "bodies that attack", "PICCOLO_ATTACKERS")
 	var theirs atomic.Int64 // increments of attackers that were counted
 	post := func(name, contentType, encoding string, body func() io.Reader, want ...int) {
 		for range n {
+			f.Times++
 			group.Go(func() {
 				r, err := http.NewRequest(http.MethodPost, "http://"+s.api+"/v1/increments", body())
 				if err != nil {
@@ -142,6 +144,7 @@ func TestAttack(t *testing.T) {
 	}
 	raw := func(name, text string, want int) {
 		for range n {
+			f.Times++
 			group.Go(func() {
 				c, err := net.Dial("tcp", s.api)
 				if err != nil {
@@ -196,7 +199,7 @@ func TestAttack(t *testing.T) {
 	delete(contents.numbers, "a") // of the attackers, and 0
 	contents.increments -= int(theirs.Load())
 	b.settled()
-	b.check(t, contents)
+	f.check(b, contents)
 	s.stop()
 }
 

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // backup takes a backup with the command, while the service runs.
@@ -51,10 +52,14 @@ func TestRestoredBackupCatchesUp(t *testing.T) {
 	b.crashed()
 	before, behind := s.contents(), 0
 	s.restore(path)
+	f := measure(t, 9, "database replaced by a backup")
 	if behind = before.increments - s.contents().increments; behind == 0 {
 		t.Error("the backup is as new as the database was")
 	}
+	since := time.Now()
 	s.start()
+	f.Times++
+	f.back(s, b, since)
 	s.until("the database has what it had", func() bool { return s.contents().increments >= before.increments })
 	b.check(t, s.contents())
 	l = s.load(b, 4, "stored", "applied")
@@ -62,7 +67,8 @@ func TestRestoredBackupCatchesUp(t *testing.T) {
 	l.stop()
 	s.stop()
 	db := s.contents()
-	b.check(t, db)
+	b.settled()
+	f.check(b, db)
 	t.Logf("%d of %d increments came from the stream again", behind, db.increments)
 }
 
@@ -90,10 +96,15 @@ func TestDatabaseTakenAway(t *testing.T) {
 		t.Error("the log does not say what happened")
 	}
 	s.restore(path)
+	f := measure(t, 9, "database deleted under the running service")
+	since := time.Now()
 	s.start()
+	f.Times++
+	f.back(s, b, since)
 	l = s.load(b, 4, "stored")
 	l.await(s, counted, 100)
 	l.stop()
 	s.stop()
-	b.check(t, s.contents())
+	b.settled()
+	f.check(b, s.contents())
 }

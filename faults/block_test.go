@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // blocks are the files that the stream keeps its messages in, oldest first.
@@ -62,10 +63,12 @@ func TestBlockDamaged(t *testing.T) {
 				t.Parallel()
 				s := newService(t, "--stop-timeout=2s")
 				b := newBook()
+				f := measure(t, 6, "block file, "+damage+", between a stop or a kill and a start")
+				f.MustLose = true
 				s.start()
 				s.busy(b, 50)
 				unlock := s.lock()
-				l := s.load(b, 4, "stored")
+				l := s.loadKeys(b, 4, oneTime(), "stored")
 				l.await(s, counted, 300)
 				l.stop()
 				away(s)
@@ -81,7 +84,11 @@ func TestBlockDamaged(t *testing.T) {
 					t.Fatal(err)
 				}
 
+				since := time.Now()
 				s.start()
+				f.Times++
+				f.back(s, b, since)
+				b.settled()
 				s.until("the damage is reported", func() bool { return s.metric("piccolo_stream_damaged_bytes_total") > 0 })
 				if !s.logged("could not read a part of the stream") {
 					t.Error("the log says nothing of it")
@@ -89,6 +96,10 @@ func TestBlockDamaged(t *testing.T) {
 				s.quiet()
 				before := s.contents()
 				before.check(t)
+				f.settle(b, before)
+				if f.Doubled > 0 {
+					t.Errorf("%d increments count twice", f.Doubled)
+				}
 				sure, _, _ := b.totals()
 				if before.increments >= sure {
 					t.Errorf("nothing was lost: of %d increments the database has %d: the test proves nothing", sure, before.increments)
@@ -125,6 +136,7 @@ func TestBlockDamagedUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	b := newBook()
+	f := measure(t, 6, "block file, bit flipped under load, of what is folded")
 	s.start()
 	l := s.load(b, 4, "stored", "applied")
 	for range 3 {
@@ -134,12 +146,13 @@ func TestBlockDamagedUnderLoad(t *testing.T) {
 		if err != nil || len(block) == 0 {
 			continue // trimmed meanwhile
 		}
-		f, err := os.OpenFile(files[len(files)-1], os.O_WRONLY, 0)
+		file, err := os.OpenFile(files[len(files)-1], os.O_WRONLY, 0)
 		if err != nil {
 			continue
 		}
-		_, err = f.WriteAt([]byte{block[len(block)/2] ^ 1}, int64(len(block)/2))
-		_ = f.Close()
+		_, err = file.WriteAt([]byte{block[len(block)/2] ^ 1}, int64(len(block)/2))
+		_ = file.Close()
+		f.Times++
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,6 +161,6 @@ func TestBlockDamagedUnderLoad(t *testing.T) {
 	l.stop()
 	s.quiet()
 	b.settled()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 	s.stop()
 }

@@ -24,6 +24,7 @@ type book struct {
 	accounts map[string]*account
 	refused  map[int]int // by status
 	unsent   int         // nobody listened
+	parted   int         // of what is sure: has been counted, see figures.part
 }
 
 type account struct {
@@ -134,6 +135,33 @@ func (b *book) check(t testing.TB, db *contents) {
 	db.check(t)
 	t.Logf("%d increments acknowledged, %d without an answer of which %d were counted, refused %v, not sent %d",
 		sure, maybe, db.increments-sure, b.refused, b.unsent)
+}
+
+// compare counts what the database lost of what is sure, and what it counted
+// more often than that, and the keys with values that neither explains. Where a
+// key has one increment, its value tells; of the others the ledger does.
+func (b *book) compare(db *contents) (lost, doubled, wrong int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sure, maybe := 0, 0
+	for key, a := range b.accounts {
+		sure += a.count
+		maybe += len(a.maybe) + len(a.memory)
+		value := db.numbers[key]
+		switch {
+		case a.allows(value) == nil:
+		case a.count == 1 && value == 0:
+			lost++
+		case a.count == 1 && value == 2*a.sure, a.count == 0 && len(a.maybe) == 1 && value == 2*a.maybe[0]:
+			doubled++
+		default:
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		lost, doubled = max(lost, sure-db.increments), max(doubled, db.increments-sure-maybe)
+	}
+	return lost, doubled, wrong
 }
 
 // allows says why the database cannot hold this value, or nil.

@@ -12,18 +12,19 @@ import (
 	"time"
 )
 
-// calls says which calls fail, one a run: those up to PICCOLO_CALLS, or a few.
+// calls says which calls fail, one a run: those of PICCOLO_CALLS=FIRST-LAST, or a
+// few.
 func calls(t *testing.T) (nths []int) {
 	text, ok := os.LookupEnv("PICCOLO_CALLS")
 	if !ok {
 		return []int{1, 2, 4, 9}
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("PICCOLO_CALLS=%s: want a number above 0", text)
+	first, last := 0, 0
+	if _, err := fmt.Sscanf(text, "%d-%d", &first, &last); err != nil || first < 1 || last < first {
+		t.Fatalf("PICCOLO_CALLS=%s: want FIRST-LAST, such as 1-40", text)
 	}
-	for nth := range n {
-		nths = append(nths, nth+1)
+	for nth := first; nth <= last; nth++ {
+		nths = append(nths, nth)
 	}
 	return nths
 }
@@ -39,8 +40,10 @@ func TestCallFails(t *testing.T) {
 		},
 		"database": func(s *service) []string { return []string{s.database, s.database + "-wal"} },
 	}
-	var ended, wentOn atomic.Int64
-	t.Cleanup(func() { t.Logf("%d processes ended at the failure, %d went on", ended.Load(), wentOn.Load()) })
+	var ended, wentOn, unharmed atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("%d processes ended at the failure, %d went on, %d made no such call", ended.Load(), wentOn.Load(), unharmed.Load())
+	})
 	for file, paths := range files {
 		for _, c := range []struct{ call, error string }{{"write", "EIO"}, {"write", "ENOSPC"}, {"fsync", "EIO"}} {
 			for _, nth := range calls(t) {
@@ -52,14 +55,16 @@ func TestCallFails(t *testing.T) {
 					for _, path := range paths(s) {
 						args = append(args, "-P", path)
 					}
-					s.wrap = strace(t, args...)
+					made := filepath.Join(t.TempDir(), "calls")
+					s.wrap = strace(t, append(args, "-o", made)...)
 					b := newBook()
 					l := s.loadKeys(b, 6, manyKeys(100), "stored", "applied")
 					s.launch()
 					s.until("it has ended, or goes on", func() bool {
 						return s.now.gone() || l.replied[counted].Load() > 100
 					})
-					if !s.now.gone() {
+					ending := s.now.gone()
+					if !ending {
 						// To strace, which passes it on to nobody: the service is its child.
 						s.signalChild(syscall.SIGTERM)
 						select {
@@ -67,18 +72,34 @@ func TestCallFails(t *testing.T) {
 						case <-time.After(patience):
 							s.kill()
 						}
-						wentOn.Add(1)
-					} else {
+					}
+					text, err := os.ReadFile(made)
+					s.must(err)
+					failed := strings.Contains(string(text), "(INJECTED)")
+					which := fmt.Sprintf("%s of the %s's file fails, %s", c.call, file, c.error)
+					if !failed {
+						which = fmt.Sprintf("the run makes no such %s of the %s's file", c.call, file)
+					}
+					f := measure(t, 8, which, "PICCOLO_CALLS")
+					f.Times++
+					switch {
+					case !failed:
+						unharmed.Add(1)
+					case ending:
 						ended.Add(1)
+					default:
+						wentOn.Add(1)
 					}
 					b.crashed()
 					s.wrap = nil
+					since := time.Now()
 					s.start()
+					f.back(s, b, since)
 					l.await(s, counted, 30)
 					l.stop()
 					s.stop()
 					b.crashed()
-					b.check(t, s.contents())
+					f.check(b, s.contents())
 				})
 			}
 		}

@@ -371,6 +371,7 @@ func TestCluster(t *testing.T) {
 	w := c.crowd(b)
 	w.goesOn(20)
 	kills, cuts, duplicates := 0, 0, 0.0
+	f := measure(t, beyond, "a cluster, each of its processes killed, its leader cut off")
 	tally := func(s *service) {
 		n, err := s.scrape("piccolo_duplicate_batches_total")
 		if err == nil {
@@ -445,7 +446,8 @@ func TestCluster(t *testing.T) {
 		s.stop()
 	}
 	db := c.contents()
-	b.check(t, db)
+	f.Times = kills + cuts
+	f.check(b, db)
 	if db.increments != sure {
 		t.Errorf("%d increments folded, want exactly the %d that were acknowledged", db.increments, sure)
 	}

@@ -5,7 +5,9 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 // crashPoints are the moments at which the service is made to die, and at which
@@ -50,6 +52,7 @@ func TestCrash(t *testing.T) {
 				t.Logf("%d partitions, then a crash at %s", partitions, then)
 				s := newService(t, fmt.Sprintf("--partitions=%d", partitions))
 				b := newBook()
+				f := measure(t, 1, "all in one dies at a crash point")
 				l := s.load(b, 6, "stored", "applied", "stored")
 				for _, at := range []string{first, then} {
 					s.launch("PICCOLO_CRASHPOINT=" + at)
@@ -58,8 +61,11 @@ func TestCrash(t *testing.T) {
 						t.Fatalf("the service was to die at %s, and ended with: %v", at, s.now.err)
 					}
 					b.crashed()
+					f.Times++
 				}
+				died := time.Now()
 				s.start()
+				f.back(s, b, died)
 				l.await(s, counted, 50)
 				l.stop()
 				s.quiet()
@@ -67,8 +73,55 @@ func TestCrash(t *testing.T) {
 				b.check(t, s.contents())
 				s.undisturbed()
 				s.stop()
-				b.check(t, s.contents())
+				f.check(b, s.contents())
 			})
 		}
+	}
+}
+
+// The same where ingress, writer and NATS server are processes of their own: an
+// ingress or a writer dies at every crash point that it passes, one after the
+// other, while the others go on.
+func TestCrashParts(t *testing.T) {
+	t.Parallel()
+	for _, dying := range []role{ingressOnly, writerOnly} {
+		t.Run(string(dying), func(t *testing.T) {
+			t.Parallel()
+			p := newParts(t, 2, "--ack-timeout=300ms")
+			victim := map[role]*service{ingressOnly: p.ingress, writerOnly: p.writer}[dying]
+			for _, s := range []*service{p.writer, p.ingress} {
+				if s != victim {
+					s.start()
+				}
+			}
+			b := newBook()
+			f := measure(t, 1, fmt.Sprintf("%s dies at a crash point, of three processes", dying))
+			l := p.ingress.loadKeys(b, 6, manyKeys(500), "stored", "applied", "stored")
+			for _, point := range slices.Sorted(maps.Keys(crashPoints)) {
+				if strings.HasPrefix(point, "flush.") != (dying == ingressOnly) {
+					continue // the other passes it
+				}
+				for _, nth := range crashPoints[point] {
+					at := fmt.Sprintf("%s:%d", point, nth)
+					victim.launch("PICCOLO_CRASHPOINT=" + at)
+					victim.wait()
+					if !victim.now.killed() {
+						t.Fatalf("the %s was to die at %s, and ended with: %v", dying, at, victim.now.err)
+					}
+					died := time.Now()
+					if dying == ingressOnly {
+						b.crashed()
+					}
+					f.Times++
+					victim.start()
+					f.back(p.ingress, b, died)
+				}
+			}
+			l.await(p.ingress, counted, 50)
+			l.stop()
+			b.crashed() // an ingress that died may have given any of these replies
+			p.finish(b)
+			f.settle(b, p.writer.contents())
+		})
 	}
 }

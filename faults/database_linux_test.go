@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // refusesToStart checks that the service ends by itself and says why.
@@ -67,18 +68,22 @@ func TestDatabaseOutOfUse(t *testing.T) {
 			s := newService(t, "--stop-timeout=5s")
 			s.database = filepath.Join(t.TempDir(), "numbers.db")
 			b := newBook()
+			f := measure(t, 9, "database "+name)
 			s.start()
 			s.busy(b, 30)
 			s.stop()
 			mend := c.spoil(s)
 			s.refusesToStart(c.reasons...)
 			mend()
+			f.Times++
+			since := time.Now()
 			s.start()
+			f.back(s, b, since)
 			s.busy(b, 30)
 			s.quiet()
 			s.undisturbed()
 			s.stop()
-			b.check(t, s.contents())
+			f.check(b, s.contents())
 		})
 	}
 }
@@ -119,12 +124,16 @@ func TestDatabaseCorrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	f := measure(t, 9, "database's pages overwritten")
+	f.Times++
+	since := time.Now()
 	s.start()
+	f.back(s, b, since)
 	l.await(s, counted, 50)
 	l.stop()
 	s.stop()
 	b.crashed()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 }
 
 // query has another program change the database.

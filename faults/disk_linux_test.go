@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // disk is a small disk of its own under a directory.
@@ -65,13 +66,18 @@ func TestDiskFull(t *testing.T) {
 			}
 			l.stop()
 			b.crashed()
+			f := measure(t, 7, "disk full under "+map[string]string{"stream": "the stream", "everything": "stream and database"}[name])
+			f.Times++
 			d.grow("100m")
+			since := time.Now()
 			s.start()
+			f.back(s, b, since)
 			more := s.load(b, 4, "stored", "applied")
 			more.await(s, counted, 50)
 			more.stop()
 			s.stop()
-			b.check(t, s.contents())
+			b.settled()
+			f.check(b, s.contents())
 		})
 	}
 }
@@ -89,14 +95,17 @@ func TestDiskFullUnderDatabase(t *testing.T) {
 	l := s.loadKeys(b, 6, bulky, "stored")
 	s.until("the disk is full", func() bool { return s.logged("no room on the disk") })
 	l.await(s, counted, 100)
+	f := measure(t, 7, "disk full under the database")
+	f.Times++
 	d.grow("100m")
+	f.back(s, b, time.Now())
 	l.await(s, counted, 100)
 	l.stop()
 	s.quietIn(b)
 	s.quiet()
 	s.undisturbed()
 	s.stop()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 }
 
 // The disk under the spool is full when an ingress has to stop without its NATS
@@ -124,8 +133,12 @@ func TestDiskFullUnderSpool(t *testing.T) {
 	l.stop()
 	b.crashed()
 	d.grow("100m")
+	f := measure(t, 7, "disk full under the spool")
+	f.Times++
+	since := time.Now()
 	server.start()
 	ingress.start()
+	f.back(ingress, b, since)
 	more := ingress.load(b, 4, "stored")
 	more.await(ingress, counted, 50)
 	more.stop()
@@ -135,5 +148,6 @@ func TestDiskFullUnderSpool(t *testing.T) {
 	server.stop()
 	db := server.contents()
 	db.gaps = nil // of what could not be kept
-	b.check(t, db)
+	b.settled()
+	f.check(b, db)
 }

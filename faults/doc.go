@@ -7,6 +7,7 @@
 // out of the fault's reach; see book_test.go for what is compared.
 //
 //	PICCOLO_KILLS=50 go test -v ./faults    more kills than the few of the default
+//	PICCOLO_FIGURES=FILE go test ./faults   what came of it, for go run ./faults/matrix
 //
 // What needs root, a tmpfs or strace is skipped, with the reason, where it
 // cannot be had.

@@ -32,6 +32,8 @@ func TestSlowClients(t *testing.T) {
 	b := newBook()
 	s.start()
 	const slow = 200
+	f := measure(t, 11, "clients that send a byte at a time")
+	f.Times = slow
 	var all sync.WaitGroup
 	gaveUp := make(chan struct{}, slow)
 	for i := range slow {
@@ -60,7 +62,7 @@ func TestSlowClients(t *testing.T) {
 	}
 	all.Wait()
 	s.quiet()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 	s.stop()
 }
 
@@ -86,7 +88,9 @@ func TestIdleClients(t *testing.T) {
 	}
 	s.busy(b, 200)
 	s.stop()
-	b.check(t, s.contents())
+	f := measure(t, 11, "idle connections")
+	f.Times = idle
+	f.check(b, s.contents())
 }
 
 // Requests that are too large, or that two servers in a row would see different
@@ -95,6 +99,7 @@ func TestRequestsThatAttack(t *testing.T) {
 	t.Parallel()
 	s := newService(t, "--max-body=64KiB")
 	b := newBook()
+	f := measure(t, 11, "requests too large, or with another hidden in them")
 	s.start()
 	const hidden = "POST /increment?key=hidden&value=1 HTTP/1.1\r\nHost: piccolo\r\nContent-Length: 0\r\n\r\n"
 	post := func(headers, body string) string {
@@ -119,6 +124,7 @@ func TestRequestsThatAttack(t *testing.T) {
 		"a path beyond the limit":    "POST /increment?key=" + strings.Repeat("k", 1<<20) + "&value=1 HTTP/1.1\r\nHost: piccolo\r\nContent-Length: 0\r\n\r\n" + hidden,
 		"no HTTP":                    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + hidden,
 	} {
+		f.Times++
 		t.Run(name, func(t *testing.T) {
 			c := s.dial()
 			go func() { _, _ = io.WriteString(c, request) }() // it may hang up before the end
@@ -147,5 +153,5 @@ func TestRequestsThatAttack(t *testing.T) {
 	if value, counted := db.numbers["hidden"]; counted {
 		t.Errorf("what hid in a request was counted: %d", value)
 	}
-	b.check(t, db)
+	f.check(b, db)
 }

@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // An fsync fails, of the stream's file or of the database's log: the process
@@ -29,14 +30,18 @@ func TestFsyncFails(t *testing.T) {
 				t.Errorf("exit code %d (%v), want 1", code, s.now.err)
 			}
 			b.crashed()
+			f := measure(t, 8, "every fsync of the "+name+"'s file from the fifth on fails, EIO")
+			f.Times++
 			s.wrap = nil
+			since := time.Now()
 			s.start()
+			f.back(s, b, since)
 			l.await(s, counted, 50)
 			l.stop()
 			s.undisturbed()
 			s.stop()
 			b.crashed()
-			b.check(t, s.contents())
+			f.check(b, s.contents())
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The writer is held up until the stream is full: what is refused then was not
@@ -13,6 +14,7 @@ func TestFullStream(t *testing.T) {
 	t.Parallel()
 	s := newService(t, "--stream-max-bytes=64KiB", "--ack-timeout=200ms")
 	b := newBook()
+	f := measure(t, 7, "stream at MaxBytes")
 	l := s.load(b, 6, "stored", "memory")
 	s.start()
 	for range 2 {
@@ -22,7 +24,10 @@ func TestFullStream(t *testing.T) {
 		if s.ready() {
 			t.Error("the service says that it is ready while it refuses increments")
 		}
+		f.Times++
+		freed := time.Now()
 		unlock()
+		f.back(s, b, freed)
 	}
 	l.await(s, counted, 50)
 	l.stop()
@@ -31,7 +36,7 @@ func TestFullStream(t *testing.T) {
 	b.check(t, s.contents())
 	s.undisturbed()
 	s.stop()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 }
 
 // Increments for more bytes of keys than the stream may hold come before the
@@ -61,6 +66,8 @@ func TestFullBuffer(t *testing.T) {
 	const room = 20
 	s := newService(t, fmt.Sprintf("--max-keys=%d", room), "--flush-interval=1h", "--freshness=1h")
 	b := newBook()
+	f := measure(t, 7, "memory for keys full")
+	f.Times++
 	s.start()
 	c := newClient(s, b)
 	send := func(key, ack string, want outcome) {
@@ -79,6 +86,6 @@ func TestFullBuffer(t *testing.T) {
 	send("one-too-many", "applied", counted)
 	s.quiet()
 	b.settled()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 	s.stop()
 }

@@ -115,7 +115,9 @@ func TestGrowAndMove(t *testing.T) {
 		s.contents().check(t)
 		s.stop()
 	}
-	b.check(t, all)
+	f := measure(t, beyond, "a stream that grows, partitions that move, the move killed between its steps")
+	f.Times = 3
+	f.check(b, all)
 	if all.increments != sure {
 		t.Errorf("%d increments folded, want %d", all.increments, sure)
 	}

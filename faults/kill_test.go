@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +30,15 @@ func manyKeys(faults int) func() string {
 	return func() string { return fmt.Sprintf("key-%d", rand.IntN(10*faults)) }
 }
 
+// oneTime returns keys that are each used once, so that the database tells of
+// every increment whether it counts, and how often.
+func oneTime() func() string { return numbered(new(atomic.Int64)) }
+
+// numbered returns such keys with the numbers that n counts.
+func numbered(n *atomic.Int64) func() string {
+	return func() string { return fmt.Sprintf("once-%06d", n.Add(1)) }
+}
+
 // anyMoment waits a random time: what goes on in the service meanwhile is what
 // the next fault meets.
 func anyMoment() { time.Sleep(time.Duration(rand.Int64N(int64(600 * time.Millisecond)))) }
@@ -39,19 +49,18 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	s := newService(t, "--partitions=3")
 	b := newBook()
-	n := kills(t)
-	key := manyKeys(n)
-	l := s.loadKeys(b, 8, key, "stored", "applied", "stored", "stored")
+	f := measure(t, 1, "all in one killed", "PICCOLO_KILLS")
+	f.Times = kills(t)
+	l := s.loadKeys(b, 8, manyKeys(f.Times), "stored", "applied", "stored", "stored")
 	s.start()
 	l.await(s, counted, 1)
-	var away recoveries
-	for range n {
+	for range f.Times {
 		anyMoment()
 		killed := time.Now()
 		s.kill()
 		b.crashed()
 		s.start()
-		away.wait(s, l.client, key, killed)
+		f.back(s, b, killed)
 	}
 	l.await(s, counted, 50)
 	l.stop()
@@ -60,8 +69,7 @@ func TestKill(t *testing.T) {
 	b.check(t, s.contents())
 	s.undisturbed()
 	s.stop()
-	b.check(t, s.contents())
-	away.report(t, "all in one killed")
+	f.check(b, s.contents())
 }
 
 // Ingress, writer and NATS server are processes of their own, and one of them
@@ -73,16 +81,15 @@ func TestKillParts(t *testing.T) {
 	p.ingress.start()
 	b := newBook()
 	n := kills(t)
-	key := manyKeys(n)
-	l := p.ingress.loadKeys(b, 8, key, "stored", "applied", "memory", "stored")
+	l := p.ingress.loadKeys(b, 8, manyKeys(n), "stored", "applied", "memory", "stored")
 	l.await(p.ingress, counted, 1)
-	away := make(map[role]*recoveries)
 	victims := []*service{p.ingress, p.writer, p.nats}
+	var of []*figures
+	for _, victim := range victims {
+		of = append(of, measure(t, 1, string(victim.role)+" killed, of three processes", "PICCOLO_KILLS"))
+	}
 	for i := range n {
-		victim := victims[i%len(victims)]
-		if away[victim.role] == nil {
-			away[victim.role] = new(recoveries)
-		}
+		victim, f := victims[i%len(victims)], of[i%len(victims)]
 		anyMoment()
 		killed := time.Now()
 		victim.kill()
@@ -90,15 +97,15 @@ func TestKillParts(t *testing.T) {
 			b.crashed()
 		}
 		victim.start()
-		away[victim.role].wait(p.ingress, l.client, key, killed)
+		f.back(p.ingress, b, killed)
+		f.Times++
+		f.part(b)
 	}
 	l.await(p.ingress, counted, 50)
 	l.stop()
 	b.crashed() // an ingress that was killed may have given any of these replies
 	p.finish(b)
-	for of, r := range away {
-		r.report(t, string(of)+" killed")
-	}
+	of[0].settle(b, p.writer.contents())
 }
 
 // The process stands still for longer than a publish waits for its
@@ -108,6 +115,7 @@ func TestFreeze(t *testing.T) {
 	t.Parallel()
 	s := newService(t, "--partitions=2")
 	b := newBook()
+	f := measure(t, 4, "all in one stands still beyond the publish timeout")
 	l := s.load(b, 4, "stored", "applied")
 	s.start()
 	for range 2 {
@@ -115,12 +123,14 @@ func TestFreeze(t *testing.T) {
 		s.freeze()
 		time.Sleep(2500 * time.Millisecond)
 		s.signal(syscall.SIGCONT)
+		f.Times++
+		f.back(s, b, time.Now())
 	}
 	l.await(s, counted, 100)
 	l.stop()
 	s.quiet()
 	b.settled()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 	s.undisturbed()
 	s.stop()
 }
@@ -140,7 +150,11 @@ func TestWriterFrozenPastAckWait(t *testing.T) {
 	l.await(p.ingress, counted, 200)
 	time.Sleep(ackWait + 2*time.Second)
 	p.writer.signal(syscall.SIGCONT)
+	f := measure(t, 4, "writer stands still past AckWait")
+	f.Times = 1
+	f.back(p.ingress, b, time.Now())
 	l.await(p.ingress, counted, 200)
 	l.stop()
 	p.finish(b)
+	f.settle(b, p.writer.contents())
 }

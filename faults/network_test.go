@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -171,11 +172,12 @@ func TestNetwork(t *testing.T) {
 			p.writer.start()
 			p.ingress.start()
 			b := newBook()
-			key := manyKeys(500)
-			clients := p.ingress.loadKeys(b, 6, key, "stored", "applied", "memory")
+			clients := p.ingress.loadKeys(b, 6, manyKeys(500), "stored", "applied", "memory")
 			clients.await(p.ingress, counted, 50)
+			var all []*figures
 			for _, fault := range networkFaults {
-				var away recoveries
+				f := measure(t, 3, fmt.Sprintf("between %s and NATS: %s", broken, fault.name), "PICCOLO_KILLS")
+				all = append(all, f)
 				for range max(1, kills(t)/25) {
 					anyMoment()
 					fault.do(l)
@@ -185,15 +187,17 @@ func TestNetwork(t *testing.T) {
 					}
 					healed := time.Now()
 					l.heal()
-					away.wait(p.ingress, clients.client, key, healed)
+					f.Times++
+					f.back(p.ingress, b, healed)
 				}
-				away.report(t, fault.name)
+				f.part(b)
 			}
 			clients.await(p.ingress, counted, 50)
 			clients.stop()
 			p.quiet()
 			b.settled()
 			p.finish(b)
+			all[0].settle(b, p.writer.contents())
 			if sure, _, _ := b.totals(); p.writer.contents().increments != sure {
 				t.Errorf("%d increments were counted, and %d acknowledged", p.writer.contents().increments, sure)
 			}

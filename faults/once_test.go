@@ -49,8 +49,10 @@ func TestKillRetried(t *testing.T) {
 			again.Store(c, repeats)
 		})
 	}
+	f := measure(t, 1, "ingress, writer and nats-server killed in turn, clients that send again under an Idempotency-Key", "PICCOLO_KILLS")
 	victims := []*service{p.ingress, p.writer, p.nats}
 	for i := range kills(t) {
+		f.Times++
 		victim := victims[i%len(victims)]
 		anyMoment()
 		victim.kill()
@@ -75,12 +77,15 @@ func TestKillRetried(t *testing.T) {
 		}
 		if got := db.numbers[fmt.Sprint("key-", key)]; got != want {
 			t.Errorf("key-%d is %d, and %d was sent", key, got, want)
+			f.Wrong++
 		}
 	}
 	total := func(m *sync.Map) (n int) {
 		m.Range(func(_, v any) bool { n += v.(int); return true })
 		return n
 	}
+	f.Acknowledged = total(&acknowledged)
+	f.Lost, f.Doubled = max(0, f.Acknowledged-db.increments), max(0, db.increments-f.Acknowledged)
 	if total(&again) == 0 {
 		t.Error("nothing had to be sent again: the faults met nobody")
 	}

@@ -1,12 +1,16 @@
 package faults_test
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // The power is cut while the stream holds what the writer could not fold yet:
@@ -19,20 +23,22 @@ import (
 // and so not in the copy.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
-	for _, sync := range []string{"always", "interval"} {
-		t.Run("sync "+sync, func(t *testing.T) {
+	for _, mode := range []string{"always", "interval"} {
+		t.Run("sync "+mode, func(t *testing.T) {
 			t.Parallel()
 			image := filepath.Join(t.TempDir(), "disk")
 			makeDisk(t, image)
 			before, after := t.TempDir(), t.TempDir()
-			s := newService(t, "--sync="+sync)
+			s := newService(t, "--sync="+mode)
 			mountDisk(t, image, before)
 			s.use(before)
 			b := newBook()
+			f := measure(t, 2, cut("stream and database, of all in one", mode == "always"))
+			f.MustLose = mode != "always"
 			s.start()
 			s.busy(b, 20) // of which everything is in the database
 			unlock := s.lock()
-			l := s.load(b, 4, "stored")
+			l := s.loadKeys(b, 4, oneTime(), "stored")
 			l.await(s, counted, 200)
 
 			sure, _, _ := b.totals()
@@ -45,16 +51,171 @@ func TestPowerCut(t *testing.T) {
 
 			mountDisk(t, image+".copy", after)
 			s.use(after)
+			since := time.Now()
 			s.start()
-			s.stop()
-			db := s.contents()
-			if sync == "always" {
-				b.check(t, db)
-			} else if db.increments >= sure {
-				t.Errorf("nothing was lost without fsync: of %d increments the database has %d", sure, db.increments)
-			} else {
-				t.Logf("without fsync %d of %d increments were lost", sure-db.increments, sure)
+			f.Times++
+			if mode == "always" {
+				f.back(s, b, since)
+				s.stop()
+				b.settled()
+				f.check(b, s.contents())
+				return
 			}
+			s.stop()
+			f.control(b, s.contents(), sure)
+		})
+	}
+}
+
+// cut names a power cut in the figures.
+func cut(of string, synced bool) string {
+	if synced {
+		return "power cut under " + of
+	}
+	return "the control: power cut under " + of + ", without fsync"
+}
+
+// control settles what must have lost something, of so many increments.
+func (f *figures) control(b *book, db *contents, sure int) {
+	f.t.Helper()
+	f.settle(b, db)
+	if db.increments >= sure || f.Lost == 0 {
+		f.t.Errorf("nothing was lost without fsync: of %d increments the database has %d", sure, db.increments)
+	}
+}
+
+// The power of the stream's disk alone is cut, with batches that are not folded:
+// the NATS server has a machine of its own, the ingress goes on. Again the
+// control, with the server's own way to sync, must lose something.
+func TestPowerCutOfStream(t *testing.T) {
+	t.Parallel()
+	for _, synced := range []bool{true, false} {
+		t.Run(fmt.Sprintf("synced %v", synced), func(t *testing.T) {
+			t.Parallel()
+			image := filepath.Join(t.TempDir(), "disk")
+			makeDisk(t, image)
+			before, after := t.TempDir(), t.TempDir()
+			mountDisk(t, image, before)
+			p := &parts{nats: newServer(t)}
+			p.nats.use(before)
+			p.nats.configure(synced)
+			p.join([]string{"--partitions=2", "--stream-max-bytes=16MiB"}, "--ack-timeout=300ms")
+			p.writer.start()
+			p.ingress.start()
+			b := newBook()
+			f := measure(t, 2, cut("the stream alone", synced))
+			f.MustLose = !synced
+			l := p.ingress.loadKeys(b, 4, oneTime(), "stored")
+			l.await(p.ingress, counted, 100)
+			p.writer.kill() // or it would have what the stream loses
+			l.await(p.ingress, counted, 200)
+
+			sure, _, _ := b.totals()
+			p.nats.freeze()
+			copyFile(t, image, image+".copy")
+			p.nats.kill()
+			if !synced { // what it has in memory must not make up for it
+				p.ingress.kill()
+				l.stop()
+				b.crashed()
+			}
+
+			mountDisk(t, image+".copy", after)
+			p.nats.use(after)
+			p.nats.configure(synced)
+			since := time.Now()
+			p.nats.start()
+			if !synced {
+				p.init("--partitions=2", "--stream-max-bytes=16MiB") // the stream itself may be gone
+			}
+			p.writer.start()
+			f.Times++
+			if !synced {
+				p.ingress.start()
+				p.quiet()
+				f.control(b, p.writer.contents(), sure)
+				return
+			}
+			f.back(p.ingress, b, since)
+			l.await(p.ingress, counted, 50)
+			l.stop()
+			p.quiet()
+			b.settled()
+			p.finish(b)
+			f.settle(b, p.writer.contents())
+		})
+	}
+}
+
+// buildUnsynced builds the service with a database that is not synced.
+var buildUnsynced = sync.OnceValues(func() (string, error) {
+	const file, full = "../sqlite/sqlite.go", "synchronous(full)"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	if strings.Count(string(text), full) != 1 {
+		return "", fmt.Errorf("%s does not say %s once", file, full)
+	}
+	return buildAltered("unsynced", map[string]string{file: strings.Replace(string(text), full, "synchronous(off)", 1)})
+})
+
+// The power of the database's disk alone is cut, after the stream has been rid
+// of what was committed: the writer has a machine of its own, the ingress and
+// the NATS server go on. The control is a writer that does not sync.
+func TestPowerCutOfDatabase(t *testing.T) {
+	t.Parallel()
+	for _, synced := range []bool{true, false} {
+		t.Run(fmt.Sprintf("synced %v", synced), func(t *testing.T) {
+			t.Parallel()
+			image := filepath.Join(t.TempDir(), "disk")
+			makeDisk(t, image)
+			before, after := t.TempDir(), t.TempDir()
+			mountDisk(t, image, before)
+			p := newParts(t, 2, "--ack-timeout=300ms")
+			p.writer.use(before)
+			p.writer.start()
+			p.ingress.start()
+			b := newBook()
+			if !synced { // but for the file itself
+				path, err := buildUnsynced()
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.writer.stop()
+				p.writer.binary = path
+				p.writer.start()
+			}
+			f := measure(t, 2, cut("the database alone", synced))
+			f.MustLose = !synced
+			l := p.ingress.loadKeys(b, 4, oneTime(), "stored", "applied")
+			l.await(p.ingress, counted, 200)
+			sure, _, _ := b.totals()
+			_, js := p.nats.connect()
+			p.writer.until("it is trimmed", func() bool {
+				stream, err := js.Stream(t.Context(), "PICCOLO")
+				return err == nil && stream.CachedInfo().State.FirstSeq > 20
+			})
+
+			p.writer.freeze()
+			copyFile(t, image, image+".copy")
+			p.writer.kill()
+			mountDisk(t, image+".copy", after)
+			p.writer.use(after)
+			since := time.Now()
+			p.writer.start()
+			f.Times++
+			f.back(p.ingress, b, since)
+			l.await(p.ingress, counted, 50)
+			l.stop()
+			p.quiet()
+			b.settled()
+			if !synced {
+				f.control(b, p.writer.contents(), sure)
+				return
+			}
+			p.finish(b)
+			f.settle(b, p.writer.contents())
 		})
 	}
 }

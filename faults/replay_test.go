@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,38 +14,56 @@ import (
 )
 
 // The messages of a stream are published again, the same bytes under the same
-// ids, to a stream that knows nothing of them any more, as it is after the
-// duplicate window: the ledger still does.
+// ids, to a stream that knows nothing of them any more: since its duplicate
+// window is over, or it has been made anew while the service was down. The
+// ledger still does.
 func TestRepeatedAfterTheDuplicateWindow(t *testing.T) {
 	t.Parallel()
-	s := newService(t, "--retain=1h")
-	b := newBook()
-	s.start()
-	s.busy(b, 200)
-	_, js := s.connect()
-	messages := fetchAll(t, js)
-	s.stop()
-	if err := os.RemoveAll(s.jetstream()); err != nil {
-		t.Fatal(err)
+	for name, forget := range map[string]func(s *service, js jetstream.JetStream){
+		"after the duplicate window": func(s *service, js jetstream.JetStream) {
+			const window = 100 * time.Millisecond // instead of two minutes
+			stream, err := js.Stream(s.t.Context(), "PICCOLO")
+			s.must(err)
+			config := stream.CachedInfo().Config
+			config.Duplicates = window
+			_, err = js.UpdateStream(s.t.Context(), config)
+			s.must(err)
+			time.Sleep(10 * window)
+		},
+		"after a restart, to a stream made anew": func(s *service, _ jetstream.JetStream) {
+			s.stop()
+			s.must(os.RemoveAll(s.jetstream()))
+			s.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t, "--retain=1h")
+			b := newBook()
+			f := measure(t, 5, "all messages published again "+name)
+			s.start()
+			s.busy(b, 200)
+			_, js := s.connect()
+			messages := fetchAll(t, js)
+			forget(s, js)
+			_, js = s.connect()
+			for _, m := range messages {
+				m.Subject = "piccolo.deltas.0"
+				ack, err := js.PublishMsg(t.Context(), m)
+				s.must(err)
+				if ack.Duplicate {
+					t.Fatalf("the stream still knows message %s: the test proves nothing", m.Header.Get(jetstream.MsgIDHeader))
+				}
+				f.Times++
+			}
+			s.until("the messages have come again", func() bool {
+				return s.metric("piccolo_duplicate_batches_total") >= float64(len(messages))
+			})
+			s.busy(b, 20)
+			s.stop()
+			f.check(b, s.contents())
+		})
 	}
-	s.start()
-	_, js = s.connect()
-	for _, m := range messages {
-		m.Subject = "piccolo.deltas.0"
-		ack, err := js.PublishMsg(t.Context(), m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if ack.Duplicate {
-			t.Fatalf("the stream still knows message %s: the test proves nothing", m.Header.Get(jetstream.MsgIDHeader))
-		}
-	}
-	s.until("the messages have come again", func() bool {
-		return s.metric("piccolo_duplicate_batches_total") >= float64(len(messages))
-	})
-	s.busy(b, 20)
-	s.stop()
-	b.check(t, s.contents())
 }
 
 // fetchAll reads everything that the stream holds.
@@ -107,7 +126,9 @@ func TestForeignProducers(t *testing.T) {
 	s.quietIn(b)
 	s.stop()
 	db := s.contents()
-	b.check(t, db)
+	f := measure(t, 4, "batches delivered in any order, three times each")
+	f.Times = len(messages)
+	f.check(b, db)
 	if want, _, _ := b.totals(); db.increments != want {
 		t.Errorf("%d increments folded, want %d", db.increments, want)
 	}

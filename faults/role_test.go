@@ -35,13 +35,23 @@ func newWriter(t testing.TB, server string, args ...string) *service {
 func newServer(t testing.TB) *service {
 	s := newService(t)
 	s.role = natsServer
-	config := fmt.Sprintf("listen: %q\nhttp: %q\nserver_name: alone\njetstream { store_dir: %q, sync_interval: always }\n",
-		s.nats, s.admin, s.jetstream())
 	s.args = []string{"--config", filepath.Join(t.TempDir(), "nats.conf")}
-	if err := os.WriteFile(s.args[1], []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.configure(true)
 	return s
+}
+
+// configure writes the file that a NATS server of its own starts with.
+func (s *service) configure(synced bool) {
+	s.t.Helper()
+	sync := ""
+	if synced {
+		sync = ", sync_interval: always"
+	}
+	config := fmt.Sprintf("listen: %q\nhttp: %q\nserver_name: alone\njetstream { store_dir: %q%s }\n",
+		s.nats, s.admin, s.jetstream(), sync)
+	if err := os.WriteFile(s.args[1], []byte(config), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // command is what a process of the service is started with.
@@ -84,14 +94,24 @@ type parts struct {
 func newParts(t testing.TB, partitions int, ingressArgs ...string) *parts {
 	t.Helper()
 	p := &parts{nats: newServer(t)}
+	p.join([]string{fmt.Sprintf("--partitions=%d", partitions)}, ingressArgs...)
+	return p
+}
+
+// join starts the NATS server, and makes the stream and the others.
+func (p *parts) join(streamArgs []string, ingressArgs ...string) {
+	t := p.nats.t
+	t.Helper()
 	p.nats.start()
-	command := exec.Command(binary, "stream", "init", "--nats", "nats://"+p.nats.nats, fmt.Sprintf("--partitions=%d", partitions))
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("stream init: %v: %s", err, out)
-	}
+	p.init(streamArgs...)
 	p.writer = newWriter(t, p.nats.nats)
 	p.ingress = newIngress(t, p.nats.nats, ingressArgs...)
-	return p
+}
+
+// init makes the stream.
+func (p *parts) init(args ...string) {
+	p.nats.t.Helper()
+	p.must(append([]string{"stream", "init"}, args...)...)
 }
 
 // finish has everything that was counted come to rest in the database, stops
@@ -109,11 +129,29 @@ func (p *parts) finish(b *book) {
 // quiet waits until everything that was counted is in the database.
 func (p *parts) quiet() {
 	p.nats.t.Helper()
+	p.stored()
+	_, js := p.nats.connect()
+	p.writer.until("the backlog is 0", func() bool { return p.nats.holds(js) == 0 })
+}
+
+// folded waits until the writer has been given everything that was counted, and
+// has acked it. A message that the server cannot read may stay in the stream.
+func (p *parts) folded() {
+	p.nats.t.Helper()
+	p.stored()
+	_, js := p.nats.connect()
+	p.writer.until("all is folded", func() bool {
+		c, err := js.Consumer(p.nats.t.Context(), "PICCOLO", "writer-0")
+		return err == nil && c.CachedInfo().NumPending == 0 && c.CachedInfo().NumAckPending == 0
+	})
+}
+
+// stored waits until everything that was counted is in the stream.
+func (p *parts) stored() {
+	p.nats.t.Helper()
 	p.ingress.until("all is stored", func() bool {
 		accepted, err1 := p.ingress.scrape("piccolo_accepted_increments_total")
 		published, err2 := p.ingress.scrape("piccolo_published_increments_total")
 		return err1 == nil && err2 == nil && published >= accepted && len(p.ingress.spooled()) == 0
 	})
-	_, js := p.nats.connect()
-	p.writer.until("the backlog is 0", func() bool { return p.nats.holds(js) == 0 })
 }

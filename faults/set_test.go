@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -22,6 +23,7 @@ func TestSetsThroughTwoIngresses(t *testing.T) {
 
 	const clients = 6
 	totals := make([]int64, clients)
+	var acknowledged atomic.Int64 // requests
 	stop := make(chan struct{})
 	var workers sync.WaitGroup
 	for c := range clients {
@@ -62,10 +64,13 @@ func TestSetsThroughTwoIngresses(t *testing.T) {
 					t.Errorf("%s %s: %s", method, target, reply.Status)
 					return
 				}
+				acknowledged.Add(1)
 			}
 		})
 	}
-	for range kills(t) {
+	f := measure(t, beyond, "increments, PUT and DELETE through two ingresses, the writer killed", "PICCOLO_KILLS")
+	for range max(5, kills(t)/2) {
+		f.Times++
 		anyMoment()
 		p.writer.kill()
 		p.writer.start()
@@ -83,7 +88,9 @@ func TestSetsThroughTwoIngresses(t *testing.T) {
 	for c, want := range totals {
 		if got := db.numbers[fmt.Sprint("key-", c)]; got != want {
 			t.Errorf("key-%d is %d, want %d", c, got, want)
+			f.Wrong++
 		}
 	}
+	f.Acknowledged = int(acknowledged.Load())
 	t.Logf("%d increments besides the sets", db.increments)
 }

@@ -17,13 +17,17 @@ func TestServerKilledUnderIngress(t *testing.T) {
 	ingress := newIngress(t, server.nats, "--ack-timeout=300ms")
 	ingress.start()
 	b := newBook()
+	f := measure(t, 1, "server and writer killed under an ingress")
 	l := ingress.load(b, 6, "stored", "applied", "memory")
 	for range 4 {
 		l.await(ingress, counted, 50)
 		time.Sleep(time.Duration(rand.Int64N(int64(300 * time.Millisecond)))) // any moment will do
 		server.kill()
 		l.await(ingress, counted, 10) // from memory
+		f.Times++
+		since := time.Now()
 		server.start()
+		f.back(ingress, b, since)
 	}
 	l.await(ingress, counted, 50)
 	l.stop()
@@ -33,7 +37,7 @@ func TestServerKilledUnderIngress(t *testing.T) {
 	server.undisturbed()
 	server.stop()
 	db := server.contents()
-	b.check(t, db)
+	f.check(b, db)
 	if sure, maybe, _ := b.totals(); db.increments != sure || maybe != 0 {
 		t.Errorf("%d increments were counted, %d acknowledged, %d got no answer", db.increments, sure, maybe)
 	}
@@ -58,15 +62,20 @@ func TestIngressStoppedWithoutServer(t *testing.T) {
 	if len(ingress.spooled()) == 0 {
 		t.Error("the spool is empty")
 	}
+	f := measure(t, 12, "SIGTERM of an ingress without its server")
+	f.Times++
+	since := time.Now()
 	server.start()
 	ingress.start()
+	f.back(ingress, b, since)
+	b.settled()
 	ingress.until("the spool is empty", func() bool { return len(ingress.spooled()) == 0 })
 	ingress.stop()
 	server.quiet()
 	server.undisturbed()
 	server.stop()
 	db := server.contents()
-	b.check(t, db)
+	f.check(b, db)
 	if sure, _, _ := b.totals(); db.increments != sure {
 		t.Errorf("%d increments were counted, and %d acknowledged", db.increments, sure)
 	}

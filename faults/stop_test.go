@@ -4,6 +4,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A stop in order loses nothing: whatever was acknowledged is in the database
@@ -16,9 +17,14 @@ func TestStop(t *testing.T) {
 			t.Parallel()
 			s := newService(t, "--partitions=2")
 			b := newBook()
+			f := measure(t, 12, name+" under load")
 			l := s.load(b, 16, "memory", "stored", "applied")
 			for range 2 {
+				since := time.Now()
 				s.start()
+				if f.Times++; f.Times > 1 {
+					f.back(s, b, since)
+				}
 				l.await(s, counted, 200)
 				s.signal(signal)
 				if code := s.wait(); code != 0 {
@@ -28,7 +34,7 @@ func TestStop(t *testing.T) {
 			l.stop()
 			b.settled()
 			db := s.contents()
-			b.check(t, db)
+			f.check(b, db)
 			if sure, _, _ := b.totals(); db.increments != sure {
 				t.Errorf("%d increments were counted, and %d acknowledged", db.increments, sure)
 			}
@@ -52,9 +58,11 @@ func TestStopStorm(t *testing.T) {
 	s := newService(t, "--partitions=2")
 	b := newBook()
 	n := kills(t)
+	f := measure(t, 12, "SIGTERM storm under load", "PICCOLO_KILLS")
 	l := s.loadKeys(b, 8, manyKeys(n), "memory", "stored", "applied")
 	orderly := 0
 	for i := range n {
+		f.Times++
 		if s.launch(); i%4 > 0 {
 			s.until("the service is ready", func() bool { return s.ready() || s.now.gone() })
 		}
@@ -70,12 +78,14 @@ func TestStopStorm(t *testing.T) {
 			b.crashed()
 		}
 	}
+	since := time.Now()
 	s.start()
+	f.back(s, b, since)
 	l.await(s, counted, 50)
 	l.stop()
 	s.quiet()
 	b.crashed() // a process that was ended may have given any of the last replies
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 	s.undisturbed()
 	s.stop()
 	t.Logf("%d stops, %d of them in order", n, orderly)
@@ -104,12 +114,17 @@ func TestStopWithFullStream(t *testing.T) {
 	l.stop()
 	b.settled()
 	unlock()
+	f := measure(t, 12, "SIGTERM while the stream is full")
+	f.Times++
+	since := time.Now()
 	s.start()
+	f.back(s, b, since)
+	b.settled()
 	s.quiet()
 	s.undisturbed()
 	s.stop()
 	db := s.contents()
-	b.check(t, db)
+	f.check(b, db)
 	if sure, _, _ := b.totals(); db.increments != sure {
 		t.Errorf("%d increments were counted, and %d acknowledged", db.increments, sure)
 	}

@@ -3,6 +3,7 @@ package faults_test
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -70,6 +71,7 @@ func TestStreamReplacedBetweenRuns(t *testing.T) {
 				t.Parallel()
 				s := newService(t, "--retain="+retain)
 				b := newBook()
+				f := measure(t, 6, "stream "+map[string]string{"gone": "made anew", "older": "rolled back"}[name]+", between two runs")
 				s.start()
 				s.busy(b, 50)
 				s.stop()
@@ -88,7 +90,10 @@ func TestStreamReplacedBetweenRuns(t *testing.T) {
 				if err := replace(s, older); err != nil {
 					t.Fatal(err)
 				}
+				since := time.Now()
 				s.start()
+				f.Times++
+				f.back(s, b, since)
 				s.rewound(1)
 				s.busy(b, 50)
 				s.rewound(1)
@@ -99,7 +104,7 @@ func TestStreamReplacedBetweenRuns(t *testing.T) {
 					t.Errorf("the start after it read the stream again, %v times", n)
 				}
 				s.stop()
-				b.check(t, s.contents())
+				f.check(b, s.contents())
 			})
 		}
 	}
@@ -111,20 +116,23 @@ func TestStreamDeleted(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	b := newBook()
+	f := measure(t, 6, "stream deleted, all of it folded")
 	s.start()
 	_, js := s.connect()
 	for range 2 {
 		s.busy(b, 50)
 		s.quiet()
+		f.Times++
 		if err := js.DeleteStream(t.Context(), "PICCOLO"); err != nil {
 			t.Fatal(err)
 		}
+		f.back(s, b, time.Now())
 	}
 	s.busy(b, 50)
 	s.quiet()
 	s.rewound(2)
 	s.stop()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 }
 
 // Somebody deletes the stream while the writer is behind. What the writer had
@@ -144,8 +152,12 @@ func TestStreamDeletedWithBacklog(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), "PICCOLO"); err != nil {
 		t.Fatal(err)
 	}
+	f := measure(t, 6, "stream deleted, with what 202 was said to")
+	f.Times++
 	b.crashed() // as good as
+	since := time.Now()
 	unlock()
+	f.back(s, b, since)
 	l = s.load(b, 4, "stored", "applied")
 	l.await(s, counted, 100)
 	l.stop()
@@ -153,7 +165,8 @@ func TestStreamDeletedWithBacklog(t *testing.T) {
 	s.stop()
 	db := s.contents()
 	db.gaps = nil // there may well be some
-	b.check(t, db)
+	b.settled()
+	f.check(b, db)
 }
 
 // Somebody deletes the writer's consumer under load: nothing is lost, and the
@@ -164,6 +177,7 @@ func TestConsumerDeleted(t *testing.T) {
 	b := newBook()
 	s.start()
 	_, js := s.connect()
+	f := measure(t, 6, "consumer deleted under load, all in one")
 	l := s.load(b, 4, "stored", "applied")
 	for _, consumer := range []string{"writer-0", "writer-1", "writer-0"} {
 		l.await(s, counted, 50)
@@ -174,6 +188,7 @@ func TestConsumerDeleted(t *testing.T) {
 			_, err := js.Consumer(t.Context(), "PICCOLO", consumer)
 			return err == nil
 		})
+		f.Times++
 	}
 	l.await(s, counted, 50)
 	l.stop()
@@ -181,5 +196,5 @@ func TestConsumerDeleted(t *testing.T) {
 	b.settled()
 	b.check(t, s.contents())
 	s.stop()
-	b.check(t, s.contents())
+	f.check(b, s.contents())
 }

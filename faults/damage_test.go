@@ -165,6 +165,63 @@ func TestStreamDamagedUnderLoad(t *testing.T) {
 	}
 }
 
+// A bit is flipped in the number of a record that the running server has to read
+// again. It takes all numbers up to there for deleted, one by one, and answers
+// nothing about the consumer meanwhile, for years. The process notices that,
+// ends, and the next one goes on.
+func TestServerHangs(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("PICCOLO_HANG") == "" {
+		t.Skip("it takes two minutes of a processor: PICCOLO_HANG=1 go test -run TestServerHangs ./faults")
+	}
+	s := newService(t, "--retain=1h", "--stop-timeout=5s", "--ack-timeout=1s")
+	b := newBook()
+	f := measure(t, 6, "a record's number flipped that the server has to read again", "PICCOLO_HANG")
+	s.start()
+	s.busy(b, 200)
+	time.Sleep(16 * time.Second) // it forgets what nobody asked for in 10 s
+	files := s.blocks()
+	block, err := os.ReadFile(files[0])
+	s.must(err)
+	s.must(damages["bit flipped"](files[0], block, amidst(t, block)))
+	since := time.Now()
+	_, js := s.connect()
+	s.must(js.DeleteConsumer(t.Context(), "PICCOLO", "writer-0")) // the next one reads it all
+	key := oneTime()
+	l := s.loadKeys(b, 2, key, "stored")
+	l.await(s, counted, 10) // from memory: the server hangs for the ingress too
+	l.stop()
+	for deadline := time.Now().Add(4 * time.Minute); !s.now.gone(); time.Sleep(time.Second) {
+		if time.Now().After(deadline) {
+			t.Fatal("the process still runs")
+		}
+	}
+	t.Logf("it ended after %s", time.Since(since).Round(time.Second))
+	if code := s.wait(); code != 1 || !s.logged("has not answered for") {
+		t.Errorf("exit code %d, want 1 and why", code)
+	}
+	b.crashed()
+	f.Times++
+	s.start()
+	f.back(s, b, since)
+	if s.metric("piccolo_stream_damaged_bytes_total") == 0 {
+		t.Error("the damage is not reported")
+	}
+	l = s.loadKeys(b, 2, key, "stored")
+	l.await(s, counted, 100)
+	l.stop()
+	s.stop()
+	b.settled()
+	db := s.contents()
+	db.gaps = nil
+	f.settle(b, db)
+	f.MustLose = f.Lost > 0 // what stood behind the damage and was not folded
+	t.Logf("%d of %d increments lost", f.Lost, f.Acknowledged)
+	if f.Doubled > 0 || f.Wrong > 0 {
+		t.Errorf("%d increments count twice, %d keys have values of nobody's", f.Doubled, f.Wrong)
+	}
+}
+
 // missing counts the batches below others that the ledger misses.
 func (s *service) missing() (n uint64) {
 	s.t.Helper()

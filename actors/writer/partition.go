@@ -19,6 +19,7 @@ type partition struct {
 	failed   chan error          // holds why the subscription ended by itself
 	seen     piccolo.StreamState // the last that fitted
 	misfit   string              // why the last did not, until that is repaired
+	silent   time.Time           // since when the stream has left questions unanswered; zero if it answers
 
 	trimmed uint64  // up to where
 	floors  []floor // reached, and still to be retained
@@ -180,11 +181,27 @@ func (e databaseError) Unwrap() error { return e.error }
 // waitOut leaves a partition to be subscribed to later after an error of the
 // stream, and returns any other. That the partition is another's is final.
 func (w *Writer) waitOut(p *partition, err error) error {
-	if err == nil || errors.As(err, new(databaseError)) || final(err) {
+	if errors.As(err, new(databaseError)) || final(err) {
 		return err
 	}
-	w.Log.Error("cannot subscribe, trying again", "partition", p.number, "error", err)
-	w.unsubscribe(p)
+	if err != nil {
+		w.Log.Error("cannot subscribe, trying again", "partition", p.number, "error", err)
+		w.unsubscribe(p)
+	}
+	return w.heard(p, err)
+}
+
+// heard takes the outcome of a question to the stream, and returns an error once
+// there has been no answer for too long. An answer that says no is one.
+func (w *Writer) heard(p *partition, err error) error {
+	switch {
+	case !errors.Is(err, context.DeadlineExceeded):
+		p.silent = time.Time{}
+	case p.silent.IsZero():
+		p.silent = time.Now()
+	case w.Silence > 0 && time.Since(p.silent) >= w.Silence:
+		return fmt.Errorf("the NATS server has not answered for %s, a start may bring it round (is the disk in order?): %w", w.Silence, err)
+	}
 	return nil
 }
 
@@ -234,7 +251,7 @@ func (w *Writer) tendOne(p *partition) error {
 		if w.Provision != nil {
 			if err := w.Provision(ctx); err != nil {
 				w.Log.Error("the stream cannot be made, trying again", "error", err)
-				return nil
+				return w.heard(p, err)
 			}
 		}
 		return w.waitOut(p, w.attach(p))
@@ -246,8 +263,9 @@ func (w *Writer) tendOne(p *partition) error {
 	if err != nil {
 		w.Log.Warn("the stream's state cannot be read", "partition", p.number, "error", err)
 		w.unsubscribe(p) // and see next time whether it can be had again
-		return nil
+		return w.heard(p, err)
 	}
+	p.silent = time.Time{}
 	w.inspect(state)
 	reason, err := w.misfit(ctx, p, state)
 	switch {

@@ -3,6 +3,7 @@ package writer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -50,6 +51,61 @@ func TestCheck(t *testing.T) {
 		if err := r.writer.Check(t.Context()); err != nil {
 			t.Errorf("not ready: %v", err)
 		}
+	})
+}
+
+// A server in this process that gives no answer is not waited for without end.
+// One that says no, or answers now and then, has not gone silent.
+func TestSilentStreamEndsTheWriter(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Silence = time.Minute
+		r.start()
+		r.stream.publish(ones(1)...)
+		r.settle()
+		silence := fmt.Errorf("stream PICCOLO: %w", context.DeadlineExceeded)
+		for _, c := range []struct {
+			method string
+			err    error
+		}{{"State", silence}, {"Subscribe", errors.New("consumer not found")}, {"Subscribe", silence}} {
+			r.stream.refuse(c.method, c.err)
+			r.stream.fail(0, errGone)
+			r.pass(50 * time.Second)
+			r.stream.allow(c.method)
+			r.pass(2 * time.Second)
+		}
+		r.stream.refuse("Subscribe", errors.New("consumer not found"))
+		r.stream.fail(0, errGone)
+		r.pass(time.Hour)
+		r.stream.allow("Subscribe")
+		r.pass(2 * time.Second)
+		r.stream.publish(ones(2)...)
+		r.settle()
+		r.store.wantValues(t, map[string]int64{"k": 2})
+
+		r.stream.refuse("State", silence)
+		r.stream.refuse("Subscribe", silence)
+		r.pass(2 * time.Minute)
+		if err := r.over(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the writer ended with %v, want that the server does not answer", err)
+		}
+		r.die()
+	})
+}
+
+// One elsewhere is waited for.
+func TestSilentStreamIsWaitedFor(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.start()
+		r.stream.publish(ones(1)...)
+		r.settle()
+		r.stream.refuse("State", context.DeadlineExceeded)
+		r.stream.refuse("Subscribe", context.DeadlineExceeded)
+		r.pass(time.Hour)
+		r.stream.allow("State")
+		r.stream.allow("Subscribe")
+		r.stream.publish(ones(2)...)
+		r.pass(2 * time.Second)
+		r.store.wantValues(t, map[string]int64{"k": 2})
 	})
 }
 

@@ -75,8 +75,8 @@ type Tracer interface {
 	Ended(*piccolo.Span)
 }
 
-// Config is what a writer needs. Every field is needed, but for Provision and
-// Tracer.
+// Config is what a writer needs. Every field is needed, but for Provision,
+// Silence and Tracer.
 type Config struct {
 	Partitions []int // that it owns
 	Of         int   // how many the stream has
@@ -101,6 +101,11 @@ type Config struct {
 	// Provision makes the stream again where it has been deleted; nil leaves
 	// that to the operator.
 	Provision func(context.Context) error
+	// Silence is how long the stream may leave questions about a partition
+	// unanswered before the writer ends; 0 waits for ever. A server in the same
+	// process that has come upon what it cannot read may hang for good, and is
+	// started anew with the process; one elsewhere is the operator's.
+	Silence time.Duration
 }
 
 // Writer is the actor. Make it with Open.

@@ -165,6 +165,9 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 		DrainTimeout: s.stop.drain(),
 		Provision:    provision,
 	}
+	if provision != nil { // the server is in this process
+		c.Silence = time.Minute
+	}
 	if s.traces != nil {
 		c.Tracer = s.traces
 	}

@@ -414,6 +414,13 @@ var mutants = []mutant{
 
 	// Requests with many increments.
 	{
+		name: "silence-endured", breaks: "a server in the process that gives no answer is started anew",
+		file: "actors/writer/partition.go",
+		old:  "	case w.Silence > 0 && time.Since(p.silent) >= w.Silence:",
+		new:  "	case false:",
+		pkg:  writer, tests: "TestSilentStreamEndsTheWriter",
+	},
+	{
 		name: "bulk-in-part", breaks: "all increments of a request count, or none",
 		file: "actors/ingress/increments.go",
 		old:  "contentEncoding(ctx), mediaType(ctx), limit); problem != nil {\n",

@@ -29,14 +29,18 @@ func calls(t *testing.T) (nths []int) {
 	return nths
 }
 
-// The nth write or fsync fails, of the stream's file or of the database's: the
-// process ends with an error or goes on, and either way what was acknowledged
+// The nth write or fsync fails, of the stream's file, of its consumer's, or of the
+// database's: the process ends with an error or goes on, and either way what was acknowledged
 // counts, once.
 func TestCallFails(t *testing.T) {
 	t.Parallel()
 	files := map[string]func(*service) []string{
 		"stream": func(s *service) []string {
 			return []string{filepath.Join(s.jetstream(), "jetstream/$G/streams/PICCOLO/msgs/1.blk")}
+		},
+		"consumer": func(s *service) []string { // what it has delivered and what was acked
+			dir := filepath.Join(s.jetstream(), "jetstream/$G/streams/PICCOLO/obs/writer-0")
+			return []string{dir, filepath.Join(dir, "o.dat.tmp")}
 		},
 		"database": func(s *service) []string { return []string{s.database, s.database + "-wal"} },
 	}

@@ -137,8 +137,12 @@ func table(all []faults.Figures) (string, error) {
 			row = t.Row
 			fmt.Fprintf(&b, "| **%d. %s** | | | | | | | |\n", row, rows[row-1])
 		}
+		lost := grouped(t.Lost)
+		if t.MustLose {
+			lost += " \\*"
+		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", t.Fault, grouped(t.Times), grouped(t.Acknowledged),
-			grouped(t.Lost), grouped(t.Doubled), t.away(0.5), t.away(1), t.command())
+			lost, grouped(t.Doubled), t.away(0.5), t.away(1), t.command())
 	}
 	return b.String(), nil
 }
@@ -162,6 +166,7 @@ func (t *total) add(f faults.Figures) {
 	t.Acknowledged += f.Acknowledged
 	t.Lost += f.Lost
 	t.Doubled += f.Doubled
+	t.MustLose = f.MustLose
 	t.Away = append(t.Away, f.Away...)
 	if f.With != "" && !slices.Contains(t.with, f.With) {
 		t.with = append(t.with, f.With)

@@ -37,7 +37,7 @@ func TestRunsAddUp(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| killed | 6 | 3,000 | 0 | 0 | 0.30 s | 0.50 s | `TestKill` with `PICCOLO_KILLS=3` |",
-		"| control | 1 | 10 | 4 | 0 |  |  | `TestPowerCut` |",
+		"| control | 1 | 10 | 4 \\* | 0 |  |  | `TestPowerCut` |",
 	} {
 		if !strings.Contains(out.String(), want+"\n") {
 			t.Errorf("no line %s in\n%s", want, out.String())

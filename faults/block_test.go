@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	bytesorder "encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,10 +39,19 @@ func amidst(t *testing.T, block []byte) int64 {
 // damages are done to a block file.
 var damages = map[string]func(file string, block []byte, at int64) error{
 	"bit flipped": func(file string, block []byte, at int64) error {
-		block[at] ^= 0x10
-		return os.WriteFile(file, block, 0)
+		return overwrite(file, block[at]^0x10, at)
 	},
 	"truncated": func(file string, _ []byte, at int64) error { return os.Truncate(file, at) },
+}
+
+// overwrite replaces one byte of a file that may be in use.
+func overwrite(file string, b byte, at int64) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte{b}, at)
+	return errors.Join(err, f.Close())
 }
 
 // The stream's file is damaged in the midst of batches that the writer has not
@@ -146,16 +156,10 @@ func TestBlockDamagedUnderLoad(t *testing.T) {
 		if err != nil || len(block) == 0 {
 			continue // trimmed meanwhile
 		}
-		file, err := os.OpenFile(files[len(files)-1], os.O_WRONLY, 0)
-		if err != nil {
+		if err := overwrite(files[len(files)-1], block[len(block)/2]^1, int64(len(block)/2)); err != nil {
 			continue
 		}
-		_, err = file.WriteAt([]byte{block[len(block)/2] ^ 1}, int64(len(block)/2))
-		_ = file.Close()
 		f.Times++
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	l.await(s, counted, 100)
 	l.stop()

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -180,7 +181,7 @@ func (t *total) away(q float64) string {
 		return ""
 	}
 	slices.Sort(t.Away)
-	return fmt.Sprintf("%.2f s", t.Away[min(int(q*float64(n)), n-1)])
+	return fmt.Sprintf("%.2f s", t.Away[int(math.Ceil(q*float64(n)))-1])
 }
 
 // command is what go test ./faults is to be given.

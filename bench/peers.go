@@ -34,6 +34,7 @@ func (b *bench) peers() []peer {
 		{name: "Piccolo `stored`", disk: "the increment, fsynced", lacks: "", what: b.allInOne(full("stored"))},
 		{name: "Piccolo `applied`", disk: "the new total in SQLite, fsynced", lacks: "", what: b.allInOne(full("applied"))},
 		{name: "Piccolo NDJSON by 1,000, `stored`", disk: "the increments, fsynced", lacks: "", what: b.allInOne(bulk(8, b.Keys, 1000, "stored"))},
+		{name: "Piccolo NDJSON by 10,000, `stored`", disk: "the increments, fsynced", lacks: "", what: b.allInOne(bulk(32, b.Keys, 10_000, "stored"))},
 		{name: "Piccolo NDJSON by 1,000, 1,000,000 keys", disk: "the increments, fsynced", lacks: "",
 			what: b.allInOne(bulk(8, 1_000_000, 1000, "stored"))},
 		{name: "Node, Express", disk: "nothing, ever", lacks: "durability, SQL", needs: []string{"node", "npm"},

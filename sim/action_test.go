@@ -108,8 +108,9 @@ func (w *world) restore() bool {
 	w.net.acks = nil // nobody takes that long to send one
 	w.restored, w.mustRewind = true, false
 	commits := w.db.commits
+	before := w.backup.model.clone()
 	w.db = w.backup.clone()
 	w.db.commits = commits
-	w.book.restored()
+	w.book.restored(before)
 	return true
 }

@@ -99,6 +99,9 @@ func (w *world) noteCall(c *call) {
 		return
 	}
 	f := c.writer.f
+	if c.writer.kind == askState {
+		f.tending = c.writer.partition
+	}
 	if f.away.IsZero() {
 		f.away = c.at
 	}
@@ -177,12 +180,13 @@ func (w *world) do(a *asked) (r answer) {
 		}
 		if len(c.unacked) > 0 {
 			// What a database lost that was restored must come again.
-			if w.restored || !w.chance(w.failReset) {
+			if w.ordered || w.restored || !w.chance(w.failReset) {
 				c.reset()
 			}
 		}
 		a.f.stream = s.created
-		r.stop = a.f.subscribe(a.partition, a.deliver, a.failed).stop
+		sub := a.f.subscribe(a.partition, a.deliver, a.failed)
+		sub.last, r.stop = c.delivered, sub.stop
 	case askState:
 		if c == nil {
 			return answer{err: errNobody}

@@ -3,19 +3,22 @@ package sim_test
 import (
 	"bytes"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
 )
 
 // book is what the clients know, and what was seen on the way: which batch
-// carries which increments, by what Count said, and how far each has got.
+// carries what, by what the ingress said when it counted, and how far each has
+// got.
 type book struct {
 	w       *world
 	batches map[piccolo.BatchID]*batch
 	origins map[piccolo.Origin][]*batch // in the order of their seqs
 	order   []*batch
 	keys    map[string]*tally
+	model   *model
 }
 
 // batch is one as it must be.
@@ -23,14 +26,29 @@ type batch struct {
 	id         piccolo.BatchID
 	accepted   time.Time
 	increments uint64
-	sums       map[string]*big.Int
-	sum        int64  // modulo 2^64
+	onces      []*part
+	effects    map[string]*effect
 	data       []byte // as it was first published; nil before
 
 	acked    bool // a PubAck for it has reached an ingress
 	vanished bool // the stream lost it
-	folded   bool
-	commit   int // which folded it
+}
+
+// effect is what a batch does to a key, but for its onces.
+type effect struct {
+	op  piccolo.Op
+	sum *big.Int
+}
+
+func (e *effect) do(op piccolo.Op, value int64) {
+	switch {
+	case op != piccolo.OpAdd:
+		e.op, e.sum = op, big.NewInt(value)
+		return
+	case e.op == piccolo.OpRemove:
+		e.op = piccolo.OpSet
+	}
+	e.sum.Add(e.sum, big.NewInt(value))
 }
 
 func newBook(w *world) *book {
@@ -39,6 +57,7 @@ func newBook(w *world) *book {
 		batches: make(map[piccolo.BatchID]*batch),
 		origins: make(map[piccolo.Origin][]*batch),
 		keys:    make(map[string]*tally),
+		model:   newModel(),
 	}
 	for _, key := range w.keys {
 		b.keys[key] = newTally()
@@ -46,11 +65,11 @@ func newBook(w *world) *book {
 	return b
 }
 
-// counted enters an increment that an ingress has counted.
-func (bk *book) counted(id piccolo.BatchID, key string, value int64) *batch {
+// open returns a batch that an ingress has said it puts something into.
+func (bk *book) open(id piccolo.BatchID) *batch {
 	b := bk.batches[id]
 	if b == nil {
-		b = &batch{id: id, accepted: time.Now(), sums: make(map[string]*big.Int)}
+		b = &batch{id: id, accepted: time.Now(), effects: make(map[string]*effect)}
 		of := bk.origins[id.Origin()]
 		if int(id.Seq) != len(of)+1 {
 			bk.w.fail("batch %s is opened after %d", id, len(of))
@@ -59,18 +78,43 @@ func (bk *book) counted(id piccolo.BatchID, key string, value int64) *batch {
 		bk.order = append(bk.order, b)
 	}
 	if b.data != nil {
-		bk.w.fail("an increment joins batch %s, which is sealed", id)
+		bk.w.fail("something joins batch %s, which is sealed", id)
 	}
+	return b
+}
+
+// counted enters an increment that an ingress has counted.
+func (bk *book) counted(id piccolo.BatchID, key string, value int64) *batch {
+	b := bk.open(id)
 	b.increments++
-	sum := b.sums[key]
-	if sum == nil {
-		sum = new(big.Int)
-		b.sums[key] = sum
-	}
-	sum.Add(sum, big.NewInt(value))
-	b.sum += value
+	b.effect(key).do(piccolo.OpAdd, value)
 	bk.keys[key].attempted.add(value)
 	return b
+}
+
+// replaced enters that an ingress has set or removed a key.
+func (bk *book) replaced(id piccolo.BatchID, key string, op piccolo.Op, value int64) *batch {
+	b := bk.open(id)
+	b.effect(key).do(op, value)
+	bk.keys[key].replaced = true
+	return b
+}
+
+// countedOnce enters a part of a request with an Idempotency-Key.
+func (bk *book) countedOnce(id piccolo.BatchID, p *part) *batch {
+	b := bk.open(id)
+	b.increments += p.increments
+	b.onces = append(b.onces, p)
+	return b
+}
+
+func (b *batch) effect(key string) *effect {
+	e := b.effects[key]
+	if e == nil {
+		e = &effect{sum: new(big.Int)}
+		b.effects[key] = e
+	}
+	return e
 }
 
 // published holds a message against what it must be.
@@ -98,7 +142,7 @@ func (b *batch) check(w *world, m *piccolo.Message) {
 		w.fail("batch %s: %v", b.id, err)
 		return
 	}
-	if got.BatchID != b.id || got.Increments != b.increments || m.Increments != b.increments || m.Keys != len(got.Deltas) {
+	if got.BatchID != b.id || got.Increments != b.increments || m.Increments != b.increments || m.Keys != got.Keys() {
 		w.fail("batch %s of %d increments is published as %s of %d, as %d deltas for %d",
 			b.id, b.increments, got.BatchID, got.Increments, m.Keys, m.Increments)
 	}
@@ -108,22 +152,37 @@ func (b *batch) check(w *world, m *piccolo.Message) {
 	if len(m.Data) > w.maxMessage {
 		w.fail("batch %s has %d bytes, more than %d", b.id, len(m.Data), w.maxMessage)
 	}
-	sums := make(map[string]*big.Int)
-	for _, d := range got.Deltas {
+	b.checkEffects(w, b.effects, got.Deltas)
+	if len(got.Onces) != len(b.onces) {
+		w.fail("batch %s has %d onces, of %d", b.id, len(got.Onces), len(b.onces))
+		return
+	}
+	for i, o := range got.Onces {
+		p := b.onces[i]
+		if o.Token != p.order.token() || o.Payload != p.payload || o.Increments != p.increments {
+			w.fail("batch %s has %+v as its once %d, and %s was counted", b.id, o, i, p.order.name)
+		}
+		b.checkEffects(w, p.effects, o.Deltas)
+	}
+}
+
+func (b *batch) checkEffects(w *world, want map[string]*effect, deltas []piccolo.Delta) {
+	got := make(map[string]*effect)
+	for _, d := range deltas {
 		if piccolo.Partition(piccolo.Hash(d.Key), w.partitions) != b.id.Partition {
 			w.fail("batch %s has key %q of another partition", b.id, d.Key)
 		}
-		if sums[d.Key] == nil {
-			sums[d.Key] = new(big.Int)
+		if got[d.Key] == nil {
+			got[d.Key] = &effect{sum: new(big.Int)}
 		}
-		sums[d.Key].Add(sums[d.Key], big.NewInt(d.Value))
+		got[d.Key].do(d.Op, d.Value)
 	}
-	if len(sums) != len(b.sums) {
-		w.fail("batch %s has %d keys, of %d", b.id, len(sums), len(b.sums))
+	if len(got) != len(want) {
+		w.fail("batch %s has %d keys, of %d", b.id, len(got), len(want))
 	}
-	for key, sum := range b.sums {
-		if sums[key] == nil || sums[key].Cmp(sum) != 0 {
-			w.fail("batch %s has %v for key %q, and %v was counted", b.id, sums[key], key, sum)
+	for key, e := range want {
+		if g := got[key]; g == nil || g.op != e.op || g.sum.Cmp(e.sum) != 0 {
+			w.fail("batch %s has %v for key %q, and it was %v", b.id, g, key, e)
 		}
 	}
 }
@@ -149,28 +208,32 @@ func (bk *book) trimmed(m *message) {
 	}
 }
 
-// committed holds the database against the book after a commit.
-func (bk *book) committed(origins map[piccolo.Origin]*piccolo.Account) {
-	db := bk.w.db
-	for o := range origins {
-		bk.enter(o)
+// folded says whether a batch is in the database.
+func (bk *book) folded(b *batch) bool { return bk.model.folded[b.id] != 0 }
+
+// foldedAt returns the commit that the last of some batches came with, or 0
+// where not all are in the database.
+func (bk *book) foldedAt(ids piccolo.Receipt) (commit int) {
+	for _, id := range ids {
+		at := bk.model.folded[id]
+		if at == 0 {
+			return 0
+		}
+		commit = max(commit, at)
 	}
+	return commit
+}
+
+// committed holds the database against the book after a commit by f.
+func (bk *book) committed(f *folder, origins map[piccolo.Origin]*piccolo.Account) {
+	bk.fold(f)
+	for o := range origins {
+		bk.checkAccount(o)
+	}
+	db := bk.w.db
 	var numbers, ledger int64
 	for _, key := range bk.w.keys {
-		t := bk.keys[key]
-		total := db.total(key)
-		if total.Cmp(t.folded) != 0 {
-			bk.w.fail("key %q has a total of %v, and %v has been folded", key, total, t.folded)
-		}
-		if held := len(db.held[key]); total.IsInt64() && (held > 0 || db.numbers[key] != total.Int64()) {
-			bk.w.fail("key %q has the value %d, with %d deltas in quarantine, and could have %v", key, db.numbers[key], held, total)
-		}
-		if n := len(t.values); n == 0 || t.values[n-1].value != db.numbers[key] {
-			t.values = append(t.values, valued{db.commits, db.numbers[key]})
-		}
-		if low, high := t.bounds(t.applied); !bk.w.restored && (total.Cmp(low) < 0 || total.Cmp(high) > 0) {
-			bk.w.fail("key %q has a total of %v, not between %v and %v", key, total, low, high)
-		}
+		bk.checkKey(key)
 		numbers += db.numbers[key]
 		for _, v := range db.held[key] {
 			numbers += v
@@ -185,50 +248,93 @@ func (bk *book) committed(origins map[piccolo.Origin]*piccolo.Account) {
 	if keys := len(db.numbers); keys > len(bk.w.keys) {
 		bk.w.fail("the database has %d keys, of %d", keys, len(bk.w.keys))
 	}
+	bk.checkTokens()
+	bk.checkOrder()
 }
 
-// enter notes which batches of an origin have been folded, and holds its
-// account against them.
-func (bk *book) enter(o piccolo.Origin) {
+// fold has the model do what f has been given, in that order, and has folded.
+func (bk *book) fold(f *folder) {
+	f.handed = slices.DeleteFunc(f.handed, func(m *message) bool {
+		again := m.junk || bk.model.folded[m.id] != 0
+		if !again && !bk.w.db.folded(m.id) {
+			return false
+		}
+		bk.model.saw(m)
+		if !again {
+			bk.model.fold(bk.batches[m.id], m.stored, bk.w.tokenTTL, bk.w.db.commits)
+		}
+		return true
+	})
+}
+
+func (bk *book) checkKey(key string) {
+	db, t := bk.w.db, bk.keys[key]
+	want, there := bk.model.total(key)
+	total := db.total(key)
+	value, has := db.numbers[key]
+	if total.Cmp(want) != 0 || has != there {
+		bk.w.fail("key %q has a total of %v, is there: %v; by what has been folded it is %v, %v", key, total, has, want, there)
+	}
+	if held := len(db.held[key]); total.IsInt64() && (held > 0 || value != total.Int64()) {
+		bk.w.fail("key %q has the value %d, with %d deltas in quarantine, and could have %v", key, value, held, total)
+	}
+	if n := len(t.values); n == 0 || t.values[n-1].value != value || t.values[n-1].there != has {
+		t.values = append(t.values, valued{db.commits, value, has})
+	}
+	if low, high := t.bounds(t.applied); !t.replaced && !bk.w.restored && (total.Cmp(low) < 0 || total.Cmp(high) > 0) {
+		bk.w.fail("key %q has a total of %v, not between %v and %v", key, total, low, high)
+	}
+}
+
+// checkAccount holds the account of an origin against what has been folded.
+func (bk *book) checkAccount(o piccolo.Origin) {
 	row := bk.w.db.ledger[o]
-	a, err := row.read()
-	if err != nil {
+	if _, err := row.read(); err != nil {
 		bk.w.fail("the account of %v: %v", o, err)
-		return
 	}
-	var want account
-	for _, b := range bk.origins[o] {
-		if !a.Seqs.Contains(b.id.Seq) {
-			continue
-		}
-		want.batches++
-		want.increments += b.increments
-		want.sum += b.sum
-		if !b.folded {
-			b.folded, b.commit = true, bk.w.db.commits
-			for key, sum := range b.sums {
-				bk.keys[key].folded.Add(bk.keys[key].folded, sum)
-			}
-		}
-	}
-	if row.batches != want.batches || row.increments != want.increments || row.sum != want.sum {
+	want := bk.model.account(o)
+	if row.batches != want.batches || row.increments != want.increments || row.sum != want.sum || row.skipped != want.skipped {
 		bk.w.fail("the account of %v says %+v, the book %+v", o, row, want)
 	}
 }
 
-// restored starts over with a database that is older than the last commit.
-func (bk *book) restored() {
-	for _, t := range bk.keys {
-		t.folded.SetInt64(0)
-	}
-	for _, b := range bk.order {
-		was := b.folded
-		b.folded = false
-		if was && !bk.w.db.folded(b.id) && bk.w.stream.holds(b.id) == 0 {
-			b.vanished = true
+// checkTokens : the database has the tokens that have been counted and have not
+// expired.
+func (bk *book) checkTokens() {
+	have := bk.w.db.tokens
+	for at, s := range bk.model.tokens {
+		if t, ok := have[at]; bk.model.fresh(at, s) && (!ok || t.Payload != s.part.payload || !t.Expires.Equal(s.expires)) {
+			bk.w.fail("%s was counted in partition %d, until %s, and the database has %+v", s.part.order.name, at.partition, s.expires, t)
 		}
 	}
-	for o := range bk.w.db.ledger {
-		bk.enter(o)
+	for at, t := range have {
+		if _, ok := bk.model.tokens[at]; !ok {
+			bk.w.fail("token %x of partition %d has not been counted, and the database has %+v", at.token, at.partition, t)
+		}
+	}
+}
+
+// checkOrder : as long as the stream is what it was, what has been folded is
+// all of it up to the position.
+func (bk *book) checkOrder() {
+	w := bk.w
+	if !w.ordered || w.disturbed() {
+		return
+	}
+	for _, m := range w.stream.messages {
+		if m.seq <= w.db.positions[m.id.Partition].StreamSeq && !w.db.kept(m) {
+			w.fail("%s, number %d, is not folded, and partition %d is at %d", m.id, m.seq, m.id.Partition, w.db.positions[m.id.Partition].StreamSeq)
+		}
+	}
+}
+
+// restored starts over with a database that is older than the last commit.
+func (bk *book) restored(before *model) {
+	was := bk.model
+	bk.model = before
+	for _, b := range bk.order {
+		if was.folded[b.id] != 0 && !bk.folded(b) && bk.w.stream.holds(b.id) == 0 {
+			b.vanished = true
+		}
 	}
 }

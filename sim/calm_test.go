@@ -119,9 +119,7 @@ func (w *world) unrest() string {
 
 // backlog says what the writer has still to do.
 func (w *world) backlog(f *folder) string {
-	var missing uint64
 	for n, c := range w.stream.consumers {
-		missing += w.db.missing(n)
 		if c == nil {
 			return fmt.Sprintf("nobody reads partition %d", n)
 		}
@@ -137,10 +135,7 @@ func (w *world) backlog(f *folder) string {
 			return fmt.Sprintf("%s is not trimmed", m.id)
 		}
 	}
-	if missing > f.lost {
-		return fmt.Sprintf("%d batches are lost and not reported", missing-f.lost)
-	}
-	return ""
+	return f.unreported()
 }
 
 // endAll stops all processes, or, where something was not as it must be, puts

@@ -31,15 +31,10 @@ func (w *world) checkCommitted(f *folder, c piccolo.Commit) {
 
 // checkRest holds database and book against one another when all is done.
 func (w *world) checkRest() {
-	unfolded := make(map[string]*big.Int)
-	for _, key := range w.keys {
-		unfolded[key] = new(big.Int)
-	}
 	lost := false
 	for _, b := range w.book.order {
 		switch {
-		case b.folded:
-			continue
+		case w.book.folded(b):
 		case b.acked && !b.vanished:
 			w.fail("%s of %d increments was stored, and is not in the database", b.id, b.increments)
 		case b.acked:
@@ -47,20 +42,22 @@ func (w *world) checkRest() {
 		case !w.killed[b.id.Producer]:
 			w.fail("%s of %d increments is not in the database", b.id, b.increments)
 		}
-		for key, sum := range b.sums {
-			unfolded[key].Add(unfolded[key], sum)
-		}
 	}
+	sums := w.book.sums()
 	for _, key := range w.keys {
-		t := w.book.keys[key]
-		total := w.db.total(key)
-		sum := new(big.Int).Add(t.attempted.plus, t.attempted.minus)
-		if sum.Sub(sum, unfolded[key]).Cmp(total) != 0 {
-			w.fail("key %q has a total of %v, and %v was counted and not lost", key, total, sum)
+		t, total := w.book.keys[key], w.db.total(key)
+		if t.replaced {
+			continue
+		}
+		if !t.unsure && sums[key].Cmp(total) != 0 {
+			w.fail("key %q has a total of %v, and %v was counted and not lost", key, total, sums[key])
 		}
 		if low, high := t.bounds(t.stored); !lost && (total.Cmp(low) < 0 || total.Cmp(high) > 0) {
 			w.fail("key %q has a total of %v, not between %v and %v", key, total, low, high)
 		}
+	}
+	if w.ordered && !w.disturbed() && !lost {
+		w.checkReplaced()
 	}
 	w.checkReported()
 	for _, s := range w.slots {
@@ -70,14 +67,41 @@ func (w *world) checkRest() {
 	}
 }
 
+// sums adds up what was counted and not lost: each increment, and what came with
+// an Idempotency-Key once, in whichever of its batches and in whatever order.
+func (bk *book) sums() map[string]*big.Int {
+	type counted struct {
+		order     *order
+		partition int
+	}
+	sums, once := make(map[string]*big.Int), make(map[counted]bool)
+	for _, key := range bk.w.keys {
+		sums[key] = new(big.Int)
+	}
+	add := func(effects map[string]*effect) {
+		for key, e := range effects {
+			sums[key].Add(sums[key], e.sum)
+		}
+	}
+	for _, b := range bk.order {
+		if !bk.folded(b) {
+			continue
+		}
+		add(b.effects)
+		for _, p := range b.onces {
+			if at := (counted{p.order, p.partition}); !once[at] {
+				once[at] = true
+				add(p.effects)
+			}
+		}
+	}
+	return sums
+}
+
 // checkReported : what the stream lost is noticed, and reported.
 func (w *world) checkReported() {
-	var missing uint64
-	for n := range w.partitions {
-		missing += w.db.missing(n)
-	}
-	if f := w.writers[0]; f.lost != missing {
-		w.fail("%s has reported %d batches lost, and %d are", f.name, f.lost, missing)
+	if why := w.writers[0].unreported(); why != "" {
+		w.fail("%s", why)
 	}
 	if w.mustRewind && w.rewound == 0 {
 		w.fail("the stream was made anew, and nobody noticed")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
@@ -46,21 +45,38 @@ func (w *world) countOne(p *producer) {
 	}
 	id := counted.Batch()
 	w.logf("%s counts %s %+d in %s, to be %s", p.name, key, value, id, ack)
-	b := w.book.counted(id, key, value)
-	w.receipts = append(w.receipts, receipt{key, id})
+	w.book.counted(id, key, value)
+	w.sent(p, key, counted, &change{op: piccolo.OpAdd, value: value, sent: w.stamp(), id: id}, ack)
+}
+
+// sent has a client wait for the reply to what it has done to a key, and hold it
+// against what has become of that.
+func (w *world) sent(p *producer, key string, counted counting, c *change, ack piccolo.Ack) {
+	t, carried := w.book.keys[key], piccolo.Receipt{c.id}
+	t.changes = append(t.changes, c)
+	w.receipts = append(w.receipts, receipt{key, carried})
 	if ack == piccolo.AckMemory {
 		return
 	}
-	w.clients++
-	client := uint64(w.clients)
-	go w.await(p, client, counted, func(held piccolo.Ack) {
-		w.logf("%s replies that %s %+d is %s", p.name, key, value, held)
-		w.checkReply(b, held, ack)
-		w.book.keys[key].replied(held, value)
+	w.await(p, counted.Wait, func(held piccolo.Ack) {
+		w.logf("%s replies that %s, op %d, %+d is %s", p.name, key, c.op, c.value, held)
+		w.checkReply(w.book.batches[c.id], held, ack)
+		if held >= piccolo.AckStored {
+			c.told = w.stamp()
+		}
+		if c.op == piccolo.OpAdd {
+			t.replied(held, c.value)
+		}
 		if total, ok := counted.Total([]byte(key)); held == piccolo.AckApplied {
-			w.checkTotal(b, key, total, ok)
+			w.checkTotal(carried, key, total, ok)
 		}
 	})
+}
+
+// stamp numbers what clients see, in the order in which they do.
+func (w *world) stamp() int {
+	w.stamps++
+	return w.stamps
 }
 
 // counting is an increment that an ingress has counted.
@@ -84,22 +100,17 @@ func ask(ctx context.Context, f *folder, q piccolo.Query) (piccolo.Answer, error
 	return f.writer.Answer(ctx, q)
 }
 
-// await waits for the reply, and has the driver take it.
-func (w *world) await(p *producer, client uint64, counted counting, reply func(held piccolo.Ack)) {
-	held := counted.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	p.exist()
-	w.tell(&p.process, "reply", client, 0, "", func() { reply(held) })
-}
-
-func (t *tally) replied(held piccolo.Ack, value int64) {
-	if held >= piccolo.AckStored {
-		t.stored.add(value)
-	}
-	if held >= piccolo.AckApplied {
-		t.applied.add(value)
-	}
+// await has a client wait for a reply, and the driver take it.
+func (w *world) await(p *producer, wait func() piccolo.Ack, reply func(held piccolo.Ack)) {
+	w.clients++
+	client := uint64(w.clients)
+	go func() {
+		held := wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		p.exist()
+		w.tell(&p.process, "reply", client, 0, "", func() { reply(held) })
+	}()
 }
 
 // checkRefusal : a refusal has a reason.
@@ -120,28 +131,23 @@ func (w *world) checkReply(b *batch, held, asked piccolo.Ack) {
 		w.fail("%s was asked to be %s, and is %s", b.id, asked, held)
 	case held == piccolo.AckStored && !b.acked:
 		w.fail("a reply says that %s is stored, and no PubAck came", b.id)
-	case held == piccolo.AckApplied && !b.folded && !w.restored:
+	case held == piccolo.AckApplied && !w.book.folded(b) && !w.restored:
 		w.fail("a reply says that %s is applied, and it is not committed", b.id)
 	}
 }
 
-// checkTotal : the total in a reply is one that the key had since the batch
-// was committed.
-func (w *world) checkTotal(b *batch, key string, total int64, ok bool) {
-	if w.restored {
-		return
+// checkTotal : the total in a reply is one that the key had since the batches
+// of a receipt were committed; 0 where it was removed.
+func (w *world) checkTotal(carried piccolo.Receipt, key string, total int64, ok bool) {
+	carried = carried.In(piccolo.Partition(piccolo.Hash(key), w.partitions))
+	t, since := w.book.keys[key], w.book.foldedAt(carried)
+	switch {
+	case w.restored:
+	case !ok:
+		w.fail("%s is applied, and there is no total of %s", carried, key)
+	case !t.had(total, true, since) && (total != 0 || !t.had(0, false, since)):
+		w.fail("%s was never %d after %s was applied", key, total, carried)
 	}
-	if !ok {
-		w.fail("%s is applied, and there is no total of %s", b.id, key)
-		return
-	}
-	values := w.book.keys[key].values
-	for n, v := range values {
-		if v.value == total && (n == len(values)-1 || values[n+1].commit > b.commit) {
-			return
-		}
-	}
-	w.fail("%s was never %d after %s was applied", key, total, b.id)
 }
 
 // value is small mostly, and often at an end of int64.
@@ -160,7 +166,7 @@ func (w *world) value() int64 {
 // receipt is what a client has in hand.
 type receipt struct {
 	key string
-	id  piccolo.BatchID
+	ids piccolo.Receipt
 }
 
 // queryTimeout is how long a client waits for an answer.
@@ -179,11 +185,11 @@ func (w *world) query() bool {
 	}
 	f := pick(w, open)
 	q := piccolo.Query{Keys: []string{pick(w, w.keys)}}
-	var after *batch
+	var after piccolo.Receipt
 	if n := len(w.receipts); n > 0 && w.chance(0.7) {
 		r := w.receipts[max(0, n-1-w.rng.IntN(10))]
-		after = w.book.batches[r.id]
-		q = piccolo.Query{Keys: []string{r.key}, After: r.id.String()}
+		after = r.ids
+		q = piccolo.Query{Keys: []string{r.key}, After: r.ids.String()}
 	}
 	w.clients++
 	client := uint64(w.clients)
@@ -201,7 +207,7 @@ func (w *world) query() bool {
 }
 
 // checkAnswer : a read with a receipt has what the receipt names.
-func (w *world) checkAnswer(f *folder, q piccolo.Query, after *batch, a piccolo.Answer, err error) {
+func (w *world) checkAnswer(f *folder, q piccolo.Query, after piccolo.Receipt, a piccolo.Answer, err error) {
 	w.logf("%s answers %+v, %v", f.name, a, err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
@@ -209,11 +215,21 @@ func (w *world) checkAnswer(f *folder, q piccolo.Query, after *batch, a piccolo.
 	case err != nil:
 		w.fail("%s does not answer: %v", f.name, err)
 	case w.restored:
-	case after != nil && (!after.folded || len(a.Numbers) == 0):
-		w.fail("%s answers for %s, which is not committed", f.name, after.id)
-	case len(a.Numbers) > 0 && !slices.ContainsFunc(w.book.keys[q.Keys[0]].values, func(v valued) bool { return v.value == a.Numbers[0].Value }):
-		w.fail("%s answers %v, which it never was", f.name, a.Numbers[0])
+	case after != nil && w.book.foldedAt(after) == 0:
+		w.fail("%s answers for %s, which is not committed", f.name, after)
+	case len(a.Numbers) > 1 || !w.had(q.Keys[0], a.Numbers, w.book.foldedAt(after)):
+		w.fail("%s answers %v for %s, which it never was after %q", f.name, a.Numbers, q.Keys[0], after)
 	case a.FreshnessMS < 0:
 		w.fail("%s answers with a freshness of %v ms", f.name, a.FreshnessMS)
 	}
+}
+
+// had says whether a key was what an answer says of it, at some time since a
+// commit.
+func (w *world) had(key string, numbers []piccolo.Number, since int) bool {
+	t := w.book.keys[key]
+	if len(numbers) == 0 {
+		return t.had(0, false, since)
+	}
+	return numbers[0].Key == key && t.had(numbers[0].Value, true, since)
 }

@@ -16,6 +16,7 @@ type consumer struct {
 	partition int
 	next      uint64    // the StreamSeq from which on nothing has been delivered
 	unacked   []unacked // by StreamSeq
+	delivered uint64    // how often anything has been
 }
 
 type unacked struct {

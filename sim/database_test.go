@@ -20,6 +20,7 @@ type database struct {
 	positions map[int]piccolo.Position
 	rejected  map[string]bool
 	tokens    map[tokenAt]piccolo.Spent
+	model     *model // in a backup: what it must be
 }
 
 type tokenAt struct {
@@ -60,6 +61,7 @@ func (db *database) clone() *database {
 	c.numbers, c.ledger, c.positions = maps.Clone(db.numbers), maps.Clone(db.ledger), maps.Clone(db.positions)
 	c.held, c.rejected = maps.Clone(db.held), maps.Clone(db.rejected) // no slice of held ever changes
 	c.tokens = maps.Clone(db.tokens)
+	c.model = db.w.book.model.clone()
 	return &c
 }
 
@@ -92,7 +94,6 @@ func (db *database) apply(fold *piccolo.Fold) (folded piccolo.Folded) {
 	for _, key := range fold.Wanted {
 		folded.Totals[key] = db.numbers[key]
 	}
-	db.w.book.committed(fold.Accounts)
 	return folded
 }
 
@@ -146,12 +147,19 @@ func (db *database) increments() (n uint64) {
 	return n
 }
 
-// missing counts the batches of a partition that the ledger misses.
-func (db *database) missing(partition int) (n uint64) {
+// missing returns the batches of a partition that the ledger misses: others of
+// their producers came after them.
+func (db *database) missing(partition int) (ids []piccolo.BatchID) {
 	for o, row := range db.ledger {
-		if a, err := row.read(); err == nil && o.Partition == partition {
-			n += a.Seqs.Missing()
+		a, err := row.read()
+		if err != nil || o.Partition != partition {
+			continue
+		}
+		for seq := range a.Seqs.Max() {
+			if !a.Seqs.Contains(seq + 1) {
+				ids = append(ids, piccolo.BatchID{Producer: o.Producer, Partition: partition, Seq: seq + 1})
+			}
 		}
 	}
-	return n
+	return ids
 }

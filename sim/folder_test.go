@@ -3,6 +3,7 @@ package sim_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -34,7 +35,11 @@ type folder struct {
 	holding  bool      // the loop waits to try a commit again
 	away     time.Time // since when the loop has not been back at its select; zero if it is there
 
-	lost       uint64 // batches that it reported
+	handed  []*message                       // that it has been given, and has not folded
+	tending int                              // the partition whose state it has asked for last
+	lost    map[int]uint64                   // batches that it reported, by partition
+	missed  map[int]map[piccolo.BatchID]bool // that were missing when it reported some
+
 	increments uint64 // that it told of
 	expected   uint64 // that its commits folded
 }
@@ -45,7 +50,7 @@ const tick = time.Second
 // supersede.
 func (w *world) startWriter() *folder {
 	w.processes++
-	f := &folder{w: w}
+	f := &folder{w: w, lost: make(map[int]uint64), missed: make(map[int]map[piccolo.BatchID]bool)}
 	f.process = process{n: w.processes, name: w.name("w"), buried: f.bury}
 	f.store = w.db.open(f)
 	w.writers = append(w.writers, f)
@@ -74,6 +79,7 @@ func (f *folder) live() {
 		Log:          slog.New(f.w.logger(&f.process)),
 		Freshness:    f.w.freshness,
 		Retain:       f.w.retain,
+		TokenTTL:     f.w.tokenTTL,
 		DrainTimeout: f.w.drainTimeout,
 	}
 	for partition := range f.w.partitions {
@@ -186,7 +192,8 @@ func (f *folder) takes() bool {
 }
 
 // took notes that the writer has been given a message.
-func (f *folder) took() {
+func (f *folder) took(m *message) {
+	f.handed = append(f.handed, m)
 	f.unfolded++
 	if f.away.IsZero() {
 		f.away = time.Now()
@@ -213,7 +220,7 @@ func (f *folder) Rewound() { f.observe("rewound", func() { f.w.rewound++ }) }
 
 // Lost is told of batches that are nowhere.
 func (f *folder) Lost(batches uint64) {
-	f.observe("lost", func() { f.lost += batches })
+	f.observe("lost", func() { f.reported(batches) })
 }
 
 // Damaged is told of bytes that the server could not read.
@@ -226,4 +233,31 @@ func (f *folder) observe(what string, do func()) {
 	defer f.w.mu.Unlock()
 	f.exist()
 	f.w.tell(&f.process, what, 0, 0, "", do)
+}
+
+// reported notes a report of batches that are lost, of the partition that the
+// writer looks after. Invariant: no batch is reported twice, nor one that is not
+// missing; it may come after all, as a request that was late.
+func (f *folder) reported(batches uint64) {
+	if f.missed[f.tending] == nil {
+		f.missed[f.tending] = make(map[piccolo.BatchID]bool)
+	}
+	missed := f.missed[f.tending]
+	for _, id := range f.w.db.missing(f.tending) {
+		missed[id] = true
+	}
+	f.lost[f.tending] += batches
+	if f.lost[f.tending] > uint64(len(missed)) {
+		f.w.fail("%s has reported %d batches of partition %d lost, and missed were %d", f.name, f.lost[f.tending], f.tending, len(missed))
+	}
+}
+
+// unreported says of which partition more is missing than was reported, if so.
+func (f *folder) unreported() string {
+	for n := range f.w.partitions {
+		if missing := f.w.db.missing(n); uint64(len(missing)) > f.lost[n] {
+			return fmt.Sprintf("of partition %d %v are missing, and %d are reported", n, missing, f.lost[n])
+		}
+	}
+	return ""
 }

@@ -29,6 +29,8 @@ func (w *world) byHand() bool {
 	if !m.junk {
 		w.book.counted(m.id, key, value)
 		w.book.acked(m.id)
+		c := &change{op: piccolo.OpAdd, value: value, sent: w.stamp(), told: w.stamp(), id: m.id}
+		w.book.keys[key].changes = append(w.book.keys[key].changes, c)
 	}
 	return true
 }

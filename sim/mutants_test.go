@@ -18,6 +18,8 @@ type mutant struct {
 	store     func(*store) writer.Store
 	publisher func(publisher) ingress.Publisher
 	counter   counter
+	orderer   orderer
+	replacer  replacer
 	asker     asker
 	observer  func(*folder) writer.Observer
 	spool     func(*slot) // what happens to it between two processes
@@ -36,6 +38,12 @@ func (m mutant) sane() mutant {
 	}
 	if m.counter == nil {
 		m.counter = count
+	}
+	if m.orderer == nil {
+		m.orderer = takeOrder
+	}
+	if m.replacer == nil {
+		m.replacer = replaceKey
 	}
 	if m.asker == nil {
 		m.asker = ask

@@ -24,7 +24,10 @@ type profile struct {
 	drainTimeout  time.Duration
 	freshness     time.Duration
 	retain        time.Duration
+	tokenTTL      time.Duration
+	mistakes      float64 // other increments under a key that was used
 
+	ordered        bool // the bus keeps the order that it promises; sums must not need it
 	provisions     bool // the writer makes a stream that is gone
 	stuckConsumers bool // one beyond the end of its stream stays there, as older servers have it
 
@@ -58,6 +61,10 @@ type action struct {
 
 const keyBytes = 8
 
+// lasting is for how long a token is known where that is longer than the world
+// lasts.
+const lasting = 24 * time.Hour
+
 func newProfile(rng *rand.Rand) profile {
 	some := func(p, rate float64) float64 {
 		if rng.Float64() < p {
@@ -67,6 +74,9 @@ func newProfile(rng *rand.Rand) profile {
 	}
 	among := func(of ...time.Duration) time.Duration { return of[rng.IntN(len(of))] }
 	p := profile{
+		tokenTTL:         among(time.Minute, lasting, lasting, lasting),
+		mistakes:         some(0.3, 0.3),
+		ordered:          rng.IntN(4) > 0,
 		steps:            100 + rng.IntN(400),
 		partitions:       1 + rng.IntN(3),
 		slots:            1 + rng.IntN(3),
@@ -130,6 +140,13 @@ func newActions(rng *rand.Rand) (actions []action) {
 	often("make room", 30, (*world).makeRoom)
 	often("make the stream", 20, (*world).remake)
 
+	if rng.IntN(2) == 0 {
+		often("order", 5+rng.IntN(60), (*world).orderOne)
+		often("order again", 5+rng.IntN(100), (*world).orderAgain)
+	}
+	if rng.IntN(2) == 0 {
+		often("replace", 5+rng.IntN(60), (*world).replaceOne)
+	}
 	seldom(0.5, "kill ingress", 8, (*world).killIngress)
 	seldom(0.5, "stop ingress", 8, (*world).stopIngress)
 	seldom(0.5, "kill writer", 8, (*world).killWriter)

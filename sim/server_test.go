@@ -33,11 +33,17 @@ func (w *world) deliverOne() bool {
 	if m == nil {
 		return false
 	}
-	if w.chance(w.dropDelivery) {
+	c.delivered++
+	switch {
+	case w.chance(w.dropDelivery):
 		w.logf("%s, number %d, is lost on the way to %s", m.id, m.seq, s.f.name)
-		return true
+	case w.ordered && c.delivered != s.last+1: // as the bus has it
+		w.logf("%s misses a delivery before %s, number %d", s.f.name, m.id, m.seq)
+		s.fail()
+	default:
+		s.last++
+		s.deliver(m)
 	}
-	s.deliver(m)
 	return true
 }
 
@@ -151,6 +157,7 @@ func (w *world) rollBack() bool {
 	lost := s.messages[keep:]
 	s.messages = slices.Clip(s.messages[:keep])
 	s.last = lost[0].seq - 1
+	w.upset = true
 	for _, m := range lost {
 		w.logf("the stream loses %s, number %d", m.id, m.seq)
 		w.book.vanished(m)
@@ -188,6 +195,7 @@ func (w *world) remove() bool {
 		return false
 	}
 	w.logf("the stream is deleted")
+	w.upset = true
 	for _, p := range w.db.positions {
 		w.mustRewind = w.mustRewind || p.Created.Equal(s.created)
 	}

@@ -173,6 +173,7 @@ func (w *world) commit(c *call) {
 	if o.did() && s.epoch == w.db.epoch {
 		before := w.db.increments()
 		r.folded = w.db.apply(c.writer.fold)
+		w.book.committed(f, c.writer.fold.Accounts)
 		f.expected += w.db.increments() - before
 	}
 	w.logf("%s commits %d deltas, %d accounts, positions %v: %s, %v", f.name,

@@ -16,6 +16,7 @@ type subscription struct {
 	busy      bool // the last message has not been taken yet
 	closed    bool
 	failed    func(error)
+	last      uint64 // the number of the last delivery
 }
 
 func (f *folder) subscribe(partition int, deliver func(piccolo.Delivery), failed func(error)) *subscription {
@@ -40,7 +41,7 @@ func (s *subscription) deliver(m *message) {
 	w := s.f.w
 	w.logf("%s gets %s, number %d", s.f.name, m.id, m.seq)
 	s.busy = true
-	s.f.took()
+	s.f.took(m)
 	s.handed <- piccolo.Delivery{
 		Partition: s.partition,
 		StreamSeq: m.seq,

@@ -33,12 +33,15 @@ type world struct {
 	slots    []*slot
 	writers  []*folder
 	receipts []receipt
+	orders   []*order
 	backup   *database
 
 	processes  int             // started so far
 	clients    int             // waited so far
+	stamps     int             // that clients have noted so far
 	killed     map[string]bool // by name
 	restored   bool            // the database was, so that what was applied may not be
+	upset      bool            // the stream has lost something
 	mustRewind bool            // a stream that has been read is gone
 	rewound    int             // times
 }
@@ -152,3 +155,7 @@ func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
 
 // pick returns one of s.
 func pick[T any](w *world, s []T) T { return s[w.rng.IntN(len(s))] }
+
+// disturbed says whether the order in which the stream had its messages may be
+// another by now, or one in which they were folded.
+func (w *world) disturbed() bool { return w.upset || w.restored || w.rewound > 0 }

@@ -19,6 +19,12 @@
 //   - what is acked, announced or trimmed is committed, and numbers and ledger
 //     have changed together;
 //   - a batch that comes again, in any order, is counted once;
+//   - what came with an Idempotency-Key is counted once, through whichever ingress
+//     and however often it was sent, as long as its token lasts, and whoever uses
+//     a key for something else is told;
+//   - a set overwrites what stands before it in the stream, and nothing else: key
+//     by key the database is what a model comes to that does what it was given,
+//     in that order; and, at the end, what clients can tell of the order;
 //   - a batch has the same bytes under the same id whenever it is published, one
 //     at a time, and no increment joins it;
 //   - a reply of 2xx is true, and a refusal has a reason and counted nothing;

@@ -3,6 +3,7 @@ package sim_test
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/ingress"
@@ -121,4 +122,44 @@ func repliesAtOnce(p *producer, key string, value int64, ack piccolo.Ack) (count
 func answersWithoutWaiting(ctx context.Context, f *folder, q piccolo.Query) (piccolo.Answer, error) {
 	q.After = ""
 	return ask(ctx, f, q)
+}
+
+// takesTriesForRequests takes each try of a request for another one.
+func takesTriesForRequests(p *producer, name string, increments []piccolo.Increment, ack piccolo.Ack) (ordering, error) {
+	p.slot.w.processes++
+	return takeOrder(p, fmt.Sprint(name, p.slot.w.processes), increments, ack)
+}
+
+type hasty struct {
+	*ingress.CountedOnce
+	ack piccolo.Ack
+}
+
+func (c hasty) Wait() piccolo.Ack { return min(c.ack, piccolo.AckStored) }
+
+func saysAtOnce(p *producer, name string, increments []piccolo.Increment, ack piccolo.Ack) (ordering, error) {
+	c, err := p.in.CountOnce([]byte(name), increments, ack)
+	return hasty{c, ack}, err
+}
+
+type indulgent struct{ *ingress.CountedOnce }
+
+func (indulgent) Conflicts() int { return 0 }
+
+func saysNothingOfConflicts(p *producer, name string, increments []piccolo.Increment, ack piccolo.Ack) (ordering, error) {
+	c, err := p.in.CountOnce([]byte(name), increments, ack)
+	return indulgent{c}, err
+}
+
+func addsWhatIsSet(p *producer, key string, d piccolo.Delta, ack piccolo.Ack) (counting, error) {
+	if d.Op == piccolo.OpSet {
+		return count(p, key, d.Value, ack)
+	}
+	return replaceKey(p, key, d, ack)
+}
+
+// keepsWhatIsRemoved sets what is to be removed to 0.
+func keepsWhatIsRemoved(p *producer, key string, d piccolo.Delta, ack piccolo.Ack) (counting, error) {
+	d.Op = piccolo.OpSet
+	return replaceKey(p, key, d, ack)
 }

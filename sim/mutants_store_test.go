@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/writer"
@@ -149,4 +150,78 @@ func (s silent) Rewound() {
 	if s.lost {
 		s.folder.Rewound()
 	}
+}
+
+func forgetsTokens(s *store) writer.Store {
+	return otherCommit{s, func(ctx context.Context, f piccolo.Fold) (piccolo.Folded, error) {
+		f.Tokens = nil
+		return s.Commit(ctx, &f)
+	}}
+}
+
+func hasTokensNeverExpire(s *store) writer.Store {
+	return otherCommit{s, func(ctx context.Context, f piccolo.Fold) (piccolo.Folded, error) {
+		f.Tokens = slices.Clone(f.Tokens)
+		for i := range f.Tokens {
+			f.Tokens[i].Expires = f.Tokens[i].Expires.Add(lasting)
+		}
+		return s.Commit(ctx, &f)
+	}}
+}
+
+func commitsTokensBefore(s *store) writer.Store {
+	return otherCommit{s, func(ctx context.Context, f piccolo.Fold) (piccolo.Folded, error) {
+		if len(f.Tokens) > 0 {
+			if _, err := s.Commit(ctx, &piccolo.Fold{Tokens: f.Tokens, Accounts: map[piccolo.Origin]*piccolo.Account{}}); err != nil {
+				return piccolo.Folded{}, err
+			}
+		}
+		return s.Commit(ctx, &f)
+	}}
+}
+
+func addsWhatSets(s *store) writer.Store {
+	return otherCommit{s, func(ctx context.Context, f piccolo.Fold) (piccolo.Folded, error) {
+		f.Deltas = slices.Clone(f.Deltas)
+		for i := range f.Deltas {
+			f.Deltas[i].Op = piccolo.OpAdd
+		}
+		return s.Commit(ctx, &f)
+	}}
+}
+
+// otherSpent reads other tokens than there are.
+type otherSpent struct {
+	*store
+	change func([]piccolo.Spent) []piccolo.Spent
+}
+
+func (s otherSpent) Spent(ctx context.Context, partition int, tokens []piccolo.Token) ([]piccolo.Spent, error) {
+	spent, err := s.store.Spent(ctx, partition, tokens)
+	return s.change(spent), err
+}
+
+func takesTokensForNew(s *store) writer.Store {
+	return otherSpent{s, func([]piccolo.Spent) []piccolo.Spent { return nil }}
+}
+
+func mistakesTokens(s *store) writer.Store {
+	return otherSpent{s, func(spent []piccolo.Spent) []piccolo.Spent {
+		for i := range spent {
+			spent[i].Payload++
+		}
+		return spent
+	}}
+}
+
+type withoutTotals struct{ *store }
+
+func takesTotalsForNothing(s *store) writer.Store { return withoutTotals{s} }
+
+func (withoutTotals) Totals(_ context.Context, keys []string) (map[string]int64, error) {
+	totals := make(map[string]int64)
+	for _, key := range keys {
+		totals[key] = 0
+	}
+	return totals, nil
 }

@@ -102,3 +102,21 @@ func (s mistaken) Announce(a *piccolo.Applied) error {
 }
 
 func emptiesTheSpool(s *slot) { _ = os.RemoveAll(s.spool) }
+
+// deliversInAnotherOrder holds every third message back until the next has been
+// delivered.
+func deliversInAnotherOrder(s streamClient) writer.Stream {
+	n := 0
+	var held *piccolo.Delivery
+	return onDelivery{s, func(d piccolo.Delivery, deliver func(piccolo.Delivery)) {
+		if n++; n%3 == 0 && held == nil {
+			held = &d
+			return
+		}
+		deliver(d)
+		if held != nil {
+			deliver(*held)
+			held = nil
+		}
+	}}
+}

@@ -75,7 +75,7 @@ func newProfile(rng *rand.Rand) profile {
 	among := func(of ...time.Duration) time.Duration { return of[rng.IntN(len(of))] }
 	p := profile{
 		tokenTTL:         among(time.Minute, lasting, lasting, lasting),
-		mistakes:         some(0.3, 0.3),
+		mistakes:         some(0.5, 0.6),
 		ordered:          rng.IntN(4) > 0,
 		steps:            100 + rng.IntN(400),
 		partitions:       1 + rng.IntN(3),
@@ -164,7 +164,7 @@ func newActions(rng *rand.Rand) (actions []action) {
 		seldom(0.3, "roll back", 5, (*world).rollBack)
 	}
 	seldom(0.2, "delete the stream", 3, (*world).remove)
-	if rng.IntN(10) == 0 {
+	if rng.IntN(6) == 0 {
 		often("back up", 10, (*world).backUp)
 		often("restore", 3, (*world).restore)
 	}

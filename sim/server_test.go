@@ -158,6 +158,9 @@ func (w *world) rollBack() bool {
 	s.messages = slices.Clip(s.messages[:keep])
 	s.last = lost[0].seq - 1
 	w.upset = true
+	// A database from before that would take the numbers that are used again for
+	// those that it has folded. Nothing tells them apart.
+	w.backup = nil
 	for _, m := range lost {
 		w.logf("the stream loses %s, number %d", m.id, m.seq)
 		w.book.vanished(m)

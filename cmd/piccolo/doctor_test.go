@@ -1,9 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // Of a service that does its work everything is well, and a stream that is not
@@ -20,5 +25,79 @@ func TestDoctorOfAService(t *testing.T) {
 			t.Errorf("--sync %s: exit %d: %s%s", sync, code, stdout, stderr)
 		}
 		p.stop()
+	}
+}
+
+// guarded runs a NATS server that knows the users of piccolo auth, each without
+// a subject, and returns its URL and the directory of their keys.
+func guarded(t *testing.T, without string) (url, keys string) {
+	t.Helper()
+	keys = t.TempDir()
+	code, users, stderr := piccoloRun(t, "auth", "--dir", keys)
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	line := fmt.Sprintf("            %q\n", without)
+	if without != "" && !strings.Contains(users, line) {
+		t.Fatalf("nobody may use %s", without)
+	}
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "nats.conf")
+	writeFile(t, conf, fmt.Sprintf("listen: 127.0.0.1:-1\njetstream { store_dir: %q, sync_interval: always }\n%s", dir, strings.ReplaceAll(users, line, "")))
+	opts, err := server.ProcessConfigFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.NoSigs = true
+	ns, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ns.Start()
+	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
+	if !ns.ReadyForConnections(30 * time.Second) {
+		t.Fatal("the NATS server is not ready")
+	}
+	return ns.ClientURL(), keys
+}
+
+// The NATS user of each role may do its work; without a subject that it needs,
+// that is named, and what to do about it.
+func TestDoctorOfNATSUsers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		role, without string
+		args          []string
+		says          []string
+	}{
+		{"ingress", "", nil, []string{`ok +permissions +this user may do all that is needed as ingress$`, `warning +stream +this user may not look at it, and need not`}},
+		{"writer", "", nil, []string{`ok +permissions +this user may do all that is needed as writer$`}},
+		{"admin", "", nil, []string{`ok +permissions +this user may do all that is needed as admin, observer$`, `ok +stream +PICCOLO with 1 partition`}},
+		{"observer", "", nil, []string{`ok +permissions +this user may do all that is needed as observer$`, `ok +stream +PICCOLO with 1 partition`}},
+		{"ingress", "piccolo.deltas.*", nil, []string{`WRONG +permissions +this user may not publish to "piccolo.deltas.\*", as an ingress does$`, `→ add that to the user's permissions: piccolo auth`}},
+		{"writer", "$JS.API.STREAM.PURGE.PICCOLO", nil, []string{`WRONG +permissions +this user may not publish to "\$JS.API.STREAM.PURGE.PICCOLO", as a writer does$`}},
+		{"admin", "$JS.API.STREAM.*.PICCOLO", []string{"--role", "admin"}, []string{`WRONG +permissions +this user may not publish to "\$JS.API.STREAM.\*.PICCOLO", as an admin does$`}},
+		{"ingress", "", []string{"--role", "writer"}, []string{`WRONG +permissions +this user may not subscribe to "piccolo.query.\*", as a writer does$`}},
+		{"observer", "$SYS.REQ.USER.INFO", nil, []string{`warning +permissions +the NATS server does not say what this user may do`, `ok +stream +PICCOLO`}},
+	} {
+		t.Run(strings.Join(append([]string{c.role, c.without}, c.args...), " "), func(t *testing.T) {
+			t.Parallel()
+			nats, keys := guarded(t, c.without)
+			if code, _, stderr := piccoloRun(t, "stream", "init", "--nats", nats, "--nats-nkey", filepath.Join(keys, "admin.nk")); code != 0 && c.role != "admin" {
+				t.Fatal(stderr)
+			}
+			args := append([]string{"doctor", "--nats", nats, "--nats-nkey", filepath.Join(keys, c.role+".nk"), "--data", t.TempDir(), "--admin", "127.0.0.1:1", "--listen", "127.0.0.1:0"}, c.args...)
+			code, stdout, stderr := piccoloRun(t, args...)
+			wrong := false
+			for _, says := range c.says {
+				wrong = wrong || strings.HasPrefix(says, "WRONG")
+				if !regexp.MustCompile(`(?m)` + says).MatchString(stdout) {
+					t.Errorf("no %q in\n%s", says, stdout)
+				}
+			}
+			if (code == exitBroken) != wrong {
+				t.Errorf("exit %d: %s%s", code, stdout, stderr)
+			}
+		})
 	}
 }

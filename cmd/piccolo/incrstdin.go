@@ -44,11 +44,10 @@ func (c *incrCmd) stream(ctx context.Context, api *client.Client, in *os.File, l
 	}
 	p := newProgress(in, out.stderr)
 	defer p.end()
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
+	lines := newInput(in)
 	total := 0
 	for chunk := 0; ; chunk++ {
-		increments, read, err := readChunk(lines, total)
+		increments, read, err := lines.chunk()
 		p.read += read
 		if err == nil && len(increments) > 0 {
 			_, err = api.IncrementAll(ctx, increments,
@@ -76,23 +75,36 @@ func (c *incrCmd) stream(ctx context.Context, api *client.Client, in *os.File, l
 	return err
 }
 
-// readChunk reads the next chunk, and how many bytes that took. Blank lines do
-// not count. before is how many increments came before it.
-func readChunk(lines *bufio.Scanner, before int) (increments []client.Increment, read int64, err error) {
-	for len(increments) < chunkLines && read < chunkBytes && lines.Scan() {
-		line := lines.Bytes()
+// input reads increments, one a line.
+type input struct {
+	scanner *bufio.Scanner
+	read    int // lines, blank ones too
+}
+
+func newInput(in io.Reader) *input {
+	l := &input{scanner: bufio.NewScanner(in)}
+	l.scanner.Buffer(make([]byte, 64<<10), maxLine)
+	return l
+}
+
+// chunk reads the next increments, and how many bytes that took. Blank lines
+// are none.
+func (l *input) chunk() (increments []client.Increment, read int64, err error) {
+	for len(increments) < chunkLines && read < chunkBytes && l.scanner.Scan() {
+		l.read++
+		line := l.scanner.Bytes()
 		read += int64(len(line)) + 1
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
 		i, err := parseLine(line)
 		if err != nil {
-			return nil, read, fmt.Errorf("increment %d: %w", before+len(increments)+1, err)
+			return nil, read, fmt.Errorf("line %d: %w", l.read, err)
 		}
 		increments = append(increments, i)
 	}
-	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return nil, read, fmt.Errorf("increment %d: the line is longer than %s", before+len(increments)+1, bytesText(int64(maxLine)))
+	if err := l.scanner.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return nil, read, fmt.Errorf("line %d is longer than %s", l.read+1, bytesText(int64(maxLine)))
 	} else if err != nil {
 		return nil, read, err
 	}

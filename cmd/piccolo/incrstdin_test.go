@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -57,18 +56,18 @@ func TestParseLineOfJSON(t *testing.T) {
 
 // The chunks of an input are the same however often it is read, and together
 // are all of it: blank lines, however many, end nothing.
-func TestReadChunk(t *testing.T) {
+func TestChunksOfLines(t *testing.T) {
 	var input strings.Builder
 	for i := range 25_000 {
 		fmt.Fprintf(&input, "k%d 1\n", i)
 	}
 	input.WriteString(strings.Repeat("\n", 2*chunkBytes))
 	input.WriteString("last 1")
-	lines := bufio.NewScanner(strings.NewReader(input.String()))
+	lines := newInput(strings.NewReader(input.String()))
 	var sizes []int
 	total := 0
 	for {
-		increments, read, err := readChunk(lines, total)
+		increments, read, err := lines.chunk()
 		if err != nil {
 			t.Fatal(err)
 		}

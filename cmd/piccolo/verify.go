@@ -116,15 +116,17 @@ func (v *verdict) database(a *sqlite.Audit, full bool) {
 	if full {
 		v.add("integrity", "SQLite's integrity_check", a.Integrity)
 	}
-	v.add("sums", fmt.Sprintf("numbers %d + quarantine %d = ledger %d, modulo 2^64; %s keys, %d deltas in the quarantine",
-		a.Sum, a.QuarantineSum, a.LedgerSum, grouped(a.Numbers), a.Quarantined), a.Sums)
-	v.add("ledger", fmt.Sprintf("%s batches with %s increments from %d producers and partitions", grouped(a.Batches), grouped(a.Increments), len(a.Accounts)), a.Ledger)
+	v.add("sums", fmt.Sprintf("numbers %d + quarantine %d = ledger %d, modulo 2^64; %s, %s in the quarantine",
+		a.Sum, a.QuarantineSum, a.LedgerSum, plural(a.Numbers, "key", "keys"), plural(a.Quarantined, "delta", "deltas")), a.Sums)
+	v.add("ledger", fmt.Sprintf("%s with %s from %s", plural(a.Batches, "batch", "batches"), plural(a.Increments, "increment", "increments"),
+		plural(len(a.Accounts), "producer and partition", "producers and partitions")), a.Ledger)
 }
 
 // conservation adds what came of following the increments.
 func (v *verdict) conservation(b *balance) {
 	v.add("batches", "each is folded, in the stream or in the spool", b.missing)
-	v.add("stream", fmt.Sprintf("nothing was taken out before it was folded; %s batches with %s increments to go", grouped(b.BacklogBatches), grouped(b.Backlog)), b.removed)
+	v.add("stream", fmt.Sprintf("nothing was taken out before it was folded; %s with %s to go",
+		plural(b.BacklogBatches, "batch", "batches"), plural(b.Backlog, "increment", "increments")), b.removed)
 	v.add("producers", fmt.Sprintf("%d run, and agree with ledger and stream to the increment; %d are gone", b.Running, b.Producers-b.Running), b.differences)
 	v.Sums = b
 }

@@ -27,9 +27,11 @@ install_package() {
 		-o Dpkg::Options::=--force-confold "$file"
 }
 
-# The package starts everything in one process, which is not this role.
-alone() {
-	systemctl disable --now --quiet piccolo.socket piccolo.service
+# The package starts everything in one process, unless that is masked; then it
+# stays so, also over upgrades.
+not_all_in_one() {
+	systemctl mask --quiet piccolo.socket piccolo.service 2>/dev/null # not there yet
+	systemctl stop --quiet piccolo.socket piccolo.service 2>/dev/null || true
 }
 
 # setting FILE KEY VALUE: one setting of a file in /etc/piccolo.
@@ -43,6 +45,7 @@ all-in-one)
 	# The package listens on loopback; this machine is there to be loaded.
 	mkdir -p /etc/systemd/system/piccolo.socket.d
 	printf '[Socket]\nListenStream=\nListenStream=3333\n' >/etc/systemd/system/piccolo.socket.d/network.conf
+	systemctl unmask --quiet piccolo.socket piccolo.service
 	install_package
 	wait_for curl --fail --silent http://127.0.0.1:3333/readyz
 	;;
@@ -60,8 +63,7 @@ nats)
 	cat >/etc/systemd/system/nats-server.service <<-'UNIT'
 		[Unit]
 		Description=NATS server
-		Wants=network-online.target
-		After=network-online.target
+		After=network.target
 
 		[Service]
 		ExecStart=/usr/local/bin/nats-server --config /etc/nats-server.conf
@@ -78,15 +80,15 @@ nats)
 	systemctl restart nats-server.service
 	;;
 ingress)
+	not_all_in_one
 	install_package
-	alone
 	setting ingress.yaml nats "${3:?where is NATS?}"
 	systemctl enable --now --no-block --quiet piccolo-ingress@3333.service
 	wait_for curl --fail --silent http://127.0.0.1:3333/readyz
 	;;
 writer)
+	not_all_in_one
 	install_package
-	alone
 	setting writer.yaml nats "${3:?where is NATS?}"
 	wait_for piccolo stream init --nats "$3"
 	systemctl enable --now --no-block --quiet piccolo-writer.service

@@ -1,4 +1,4 @@
-package vm
+package machine
 
 import (
 	"fmt"
@@ -7,14 +7,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 )
 
 // load counts 1 for a key, again and again, and keeps the outcome of each.
 type load struct {
-	t       *testing.T
-	api     string
+	m       *machine
 	key     string
 	acked   atomic.Int64 // 2xx
 	refused atomic.Int64 // a clear no: nothing was counted
@@ -25,12 +23,12 @@ type load struct {
 	clients sync.WaitGroup
 }
 
-// startLoad starts clients; every second one opens a connection for each of its
+// load starts six clients; every second one opens a connection for each of its
 // requests.
-func startLoad(t *testing.T, api, key string, clients int) *load {
-	l := &load{t: t, api: api, key: key, stop: make(chan struct{})}
-	for i := range clients {
-		client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: i%2 == 0}}
+func (m *machine) load(key string) *load {
+	l := &load{m: m, key: key, stop: make(chan struct{})}
+	for i := range 6 {
+		client := &http.Client{Timeout: m.patience, Transport: &http.Transport{DisableKeepAlives: i%2 == 0}}
 		l.clients.Go(func() {
 			defer client.CloseIdleConnections()
 			for {
@@ -43,13 +41,13 @@ func startLoad(t *testing.T, api, key string, clients int) *load {
 			}
 		})
 	}
-	t.Cleanup(l.end)
+	m.t.Cleanup(l.end)
 	l.reach(1)
 	return l
 }
 
 func (l *load) count(client *http.Client) {
-	res, err := client.Post(l.api+"/increment", "application/x-www-form-urlencoded", strings.NewReader("key="+l.key+"&value=1"))
+	res, err := client.Post(l.m.api+"/increment", "application/x-www-form-urlencoded", strings.NewReader("key="+l.key+"&value=1"))
 	if err == nil {
 		_, err = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
@@ -57,7 +55,7 @@ func (l *load) count(client *http.Client) {
 	switch {
 	case err != nil:
 		l.unknown.Add(1)
-		l.first.Do(func() { l.t.Logf("the first without a reply: %v", err) })
+		l.first.Do(func() { l.m.t.Logf("the first without a reply: %v", err) })
 		time.Sleep(50 * time.Millisecond)
 	case res.StatusCode/100 == 2:
 		l.acked.Add(1)
@@ -68,11 +66,11 @@ func (l *load) count(client *http.Client) {
 
 // reach waits until more have been acknowledged.
 func (l *load) reach(more int64) {
-	l.t.Helper()
+	l.m.t.Helper()
 	want := l.acked.Load() + more
-	for end := time.Now().Add(patience); l.acked.Load() < want; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(l.m.patience); l.acked.Load() < want; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			l.t.Fatalf("%s, want %d acknowledged", l, want)
+			l.m.t.Fatalf("%s, want %d acknowledged", l, want)
 		}
 	}
 }

@@ -202,13 +202,14 @@ func (m *machine) want(script, want string) {
 	}
 }
 
-// copy puts files and directories into /root.
+// copy puts files and directories into /root, where they outlive a power cut.
 func (m *machine) copy(files ...string) {
 	m.t.Helper()
 	args := append(append(append([]string{"-r"}, m.options("-P")...), files...), "root@"+m.address+":/root/")
 	if out, err := exec.Command("scp", args...).CombinedOutput(); err != nil {
 		m.t.Fatalf("scp: %v: %s", err, out)
 	}
+	m.run("sync")
 }
 
 // ready waits until the API says that it is.

@@ -20,7 +20,7 @@ func TestProduction(t *testing.T) {
 	m.eventuallyPrints("systemctl status piccolo-ingress@3333.service", "Status: ")
 	m.eventuallyPrints("systemctl status piccolo-writer.service", "Status: ")
 	// What has everything in one process was never among them.
-	m.want("systemctl is-enabled piccolo.service piccolo.socket || true", "masked\nmasked")
+	m.want("systemctl is-enabled piccolo.service piccolo.socket || true", "disabled\ndisabled")
 	m.want("journalctl --boot --unit=piccolo.service --unit=piccolo.socket | grep -c -e Starting -e Listening || true", "0")
 	m.counts("first")
 

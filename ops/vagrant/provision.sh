@@ -27,11 +27,14 @@ install_package() {
 		-o Dpkg::Options::=--force-confold "$file"
 }
 
-# The package starts everything in one process, unless that is masked; then it
-# stays so, also over upgrades.
+# The package starts everything in one process, unless a preset is against it.
+preset=/etc/systemd/system-preset/50-piccolo.preset
 not_all_in_one() {
-	systemctl mask --quiet piccolo.socket piccolo.service 2>/dev/null # not there yet
-	systemctl stop --quiet piccolo.socket piccolo.service 2>/dev/null || true
+	mkdir -p "${preset%/*}"
+	printf 'disable piccolo.%s\n' socket service >"$preset"
+	if systemctl cat piccolo.service >/dev/null 2>&1; then # of an earlier role
+		systemctl disable --now --quiet piccolo.socket piccolo.service
+	fi
 }
 
 # setting FILE KEY VALUE: one setting of a file in /etc/piccolo.
@@ -45,8 +48,9 @@ all-in-one)
 	# The package listens on loopback; this machine is there to be loaded.
 	mkdir -p /etc/systemd/system/piccolo.socket.d
 	printf '[Socket]\nListenStream=\nListenStream=3333\n' >/etc/systemd/system/piccolo.socket.d/network.conf
-	systemctl unmask --quiet piccolo.socket piccolo.service
+	rm -f "$preset"
 	install_package
+	systemctl enable --now --quiet piccolo.target piccolo.socket piccolo.service # after another role
 	wait_for curl --fail --silent http://127.0.0.1:3333/readyz
 	;;
 nats)

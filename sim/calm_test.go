@@ -114,6 +114,9 @@ func (w *world) unrest() string {
 			return fmt.Sprintf("%d batches are in spool %d", n, s.n)
 		}
 	}
+	if w.mustRewind && w.rewound == 0 { // it may have been refused until now
+		return "nobody has noticed that the stream was made anew"
+	}
 	return ""
 }
 

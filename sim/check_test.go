@@ -98,12 +98,9 @@ func (bk *book) sums() map[string]*big.Int {
 	return sums
 }
 
-// checkReported : what the stream lost is noticed, and reported.
+// checkReported : what the stream lost is reported.
 func (w *world) checkReported() {
 	if why := w.writers[0].unreported(); why != "" {
 		w.fail("%s", why)
-	}
-	if w.mustRewind && w.rewound == 0 {
-		w.fail("the stream was made anew, and nobody noticed")
 	}
 }

@@ -133,13 +133,13 @@ func total(i *bus.Inspection) (n uint64) {
 func (b *backlog) print(out io.Writer) error {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "backlog\t%s messages, %s\n", grouped(b.Messages), bytesText(b.Bytes))
+	fmt.Fprintf(w, "backlog\t%s, %s\n", plural(b.Messages, "message", "messages"), bytesText(b.Bytes))
 	if b.OldestSeconds != nil {
 		fmt.Fprintf(w, "oldest\t%s old\n", ageText(seconds(*b.OldestSeconds)))
 	}
 	fmt.Fprintf(w, "empty\t%s\n", b.drainText())
 	if b.Retained > 0 {
-		fmt.Fprintf(w, "retained\t%s messages, committed and kept for replay\n", grouped(b.Retained))
+		fmt.Fprintf(w, "retained\t%s, committed and kept for replay\n", plural(b.Retained, "message", "messages"))
 	}
 	for _, p := range b.Partitions {
 		state := ""
@@ -147,7 +147,7 @@ func (b *backlog) print(out io.Writer) error {
 			state = ", and no writer is reading: start one with piccolo writer"
 		}
 		if len(b.Partitions) > 1 || state != "" {
-			fmt.Fprintf(w, "partition %d\t%s messages%s\n", p.Partition, grouped(p.Messages), state)
+			fmt.Fprintf(w, "partition %d\t%s%s\n", p.Partition, plural(p.Messages, "message", "messages"), state)
 		}
 	}
 	_ = w.Flush()

@@ -42,14 +42,14 @@ func (c *streamInfoCmd) Run(log *slog.Logger, out output) error {
 func streamText(i *bus.Inspection, now time.Time) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	limit := "no limit"
+	limit := ", no limit"
 	if i.MaxBytes > 0 {
-		limit = fmt.Sprintf("%s (%.1f %% full)", bytesText(i.MaxBytes), 100*float64(i.Bytes)/float64(i.MaxBytes))
+		limit = fmt.Sprintf(" of %s (%.1f %% full)", bytesText(i.MaxBytes), 100*float64(i.Bytes)/float64(i.MaxBytes))
 	}
 	fmt.Fprintf(w, "stream\t%s, created %s by piccolo %s\n", i.Name, i.Created.UTC().Format(time.RFC3339), i.Version)
 	fmt.Fprintf(w, "partitions\t%d\n", i.Partitions)
 	fmt.Fprintf(w, "replicas\t%d\n", i.Replicas)
-	fmt.Fprintf(w, "holds\t%s messages, %s of %s\n", grouped(i.Messages), bytesText(i.Bytes), limit)
+	fmt.Fprintf(w, "holds\t%s, %s%s\n", plural(i.Messages, "message", "messages"), bytesText(i.Bytes), limit)
 	fmt.Fprintf(w, "StreamSeq\t%d to %d, %d deleted between\n", i.FirstSeq, i.LastSeq, i.Deleted)
 	_ = w.Flush()
 	fmt.Fprintf(&b, "\n")

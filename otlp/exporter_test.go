@@ -13,8 +13,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/piccolo-counter/piccolo"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // collector answers the exporter's requests.
 type collector struct {

@@ -16,6 +16,7 @@ type grownStream struct {
 	t      *testing.T
 	dir    string
 	server *bus.Server
+	id     string     // of the process, in its reports
 	ended  chan error // how the process's reporter did
 }
 
@@ -28,7 +29,9 @@ func newGrownStream(t *testing.T) *grownStream {
 	if err := conn.Provision(t.Context(), bus.StreamOptions{Partitions: 2, MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
-	r := newService(discard, conn, stopFlags{}, dataFlags{Data: t.TempDir()}, false, 2).openReporter("ingress", "", nil)
+	s := newService(discard, conn, stopFlags{}, dataFlags{Data: t.TempDir()}, false, 2)
+	g.id = s.id
+	r := s.openReporter("ingress", "", nil)
 	go func() { g.ended <- r.Execute() }()
 	t.Cleanup(func() { r.Interrupt(nil) })
 	g.hear(2)
@@ -59,7 +62,11 @@ func (g *grownStream) connect() *bus.Bus {
 func (g *grownStream) hear(want int) {
 	g.t.Helper()
 	heard := make(chan int, 16)
-	stop, err := g.connect().Reports(func(r piccolo.Report) { heard <- r.Of })
+	stop, err := g.connect().Reports(func(r piccolo.Report) {
+		if r.ID == g.id { // others' may still be on their way
+			heard <- r.Of
+		}
+	})
 	if err != nil {
 		g.t.Fatal(err)
 	}

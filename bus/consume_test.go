@@ -254,12 +254,7 @@ func TestNoAckInAnotherStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := next(t, deliveries, 1)[0]
-	if err := r.js.DeleteStream(soon(t), bus.Stream); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Provision(soon(t), options); err != nil {
-		t.Fatal(err)
-	}
+	r.anew(t)
 	stop()
 	r.publish(t, 0, 2, 2)
 	again, _ := r.subscribe(t, 0)

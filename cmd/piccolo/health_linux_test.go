@@ -37,18 +37,18 @@ func supervise(p *process) *status {
 	p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+path)
 	s := new(status)
 	go func() {
-		buf := make([]byte, 16<<10)
 		for {
-			size, err := n.conn.Read(buf)
-			if err != nil {
-				return // the test is over
-			}
-			for line := range strings.SplitSeq(string(buf[:size]), "\n") {
-				if text, ok := strings.CutPrefix(line, "STATUS="); ok {
-					s.mu.Lock()
-					s.text = text
-					s.mu.Unlock()
+			select {
+			case state := <-n.heard:
+				for line := range strings.SplitSeq(state, "\n") {
+					if text, ok := strings.CutPrefix(line, "STATUS="); ok {
+						s.mu.Lock()
+						s.text = text
+						s.mu.Unlock()
+					}
 				}
+			case <-p.t.Context().Done():
+				return
 			}
 		}
 	}()

@@ -30,12 +30,13 @@ func (p *pulse) Flushed(f piccolo.Flush) {
 // Committed implements writer.Observer.
 func (p *pulse) Committed(c piccolo.Commit) {
 	p.Metrics.Committed(c)
-	p.committed.Add(c.Increments)
+	// Before the rate, so that no line has a rate whose lag comes in a later one.
 	for _, d := range c.Freshness {
 		for worst := p.behind.Load(); int64(d) > worst && !p.behind.CompareAndSwap(worst, int64(d)); {
 			worst = p.behind.Load()
 		}
 	}
+	p.committed.Add(c.Increments)
 }
 
 // rate makes a function that says how many increments were counted each second

@@ -1,28 +1,36 @@
 package main
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/piccolo-counter/piccolo/bus"
 )
 
-// notices is the socket that systemd reads what its services tell it from.
+// notices is what systemd hears from a service.
 type notices struct {
-	t    *testing.T
-	conn *net.UnixConn
-	told strings.Builder
+	t     *testing.T
+	heard chan string
+	told  strings.Builder
 }
 
+// listenNotices makes the socket that systemd would hear it on, and reads it:
+// who tells must not wait for the test to ask.
 func listenNotices(t *testing.T) (n *notices, path string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "notify") // t.TempDir may be too long for a socket
@@ -35,26 +43,47 @@ func listenNotices(t *testing.T) (n *notices, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return &notices{t: t, conn: conn}, path
+	n = &notices{t: t, heard: make(chan string, 10_000)}
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		buf := make([]byte, 16<<10)
+		for {
+			size, err := conn.Read(buf)
+			if err != nil {
+				return // the test is over
+			}
+			n.heard <- string(buf[:size])
+		}
+	})
+	t.Cleanup(func() {
+		_ = conn.Close()
+		reader.Wait()
+	})
+	return n, path
 }
 
 // expect reads up to a notice that contains words, and returns it.
 func (n *notices) expect(words string) string {
 	n.t.Helper()
-	if err := n.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-		n.t.Fatal(err)
-	}
-	buf := make([]byte, 4<<10)
+	return n.match(regexp.QuoteMeta(words))[0]
+}
+
+// match reads up to a notice that a pattern matches, and returns the notice and
+// the pattern's groups.
+func (n *notices) match(pattern string) []string {
+	n.t.Helper()
+	want := regexp.MustCompile(pattern)
+	late := time.After(time.Minute)
 	for {
-		size, err := n.conn.Read(buf)
-		if err != nil {
-			n.t.Fatalf("%v before %q: %s", err, words, n.told.String())
-		}
-		state := string(buf[:size])
-		n.told.WriteString(state + "\n")
-		if strings.Contains(state, words) {
-			return state
+		select {
+		case state := <-n.heard:
+			n.told.WriteString(state + "\n")
+			if groups := want.FindStringSubmatch(state); groups != nil {
+				groups[0] = state
+				return groups
+			}
+		case <-late:
+			n.t.Fatalf("a minute without %q: %s", pattern, n.told.String())
 		}
 	}
 }
@@ -80,6 +109,80 @@ func TestNotifiesSystemd(t *testing.T) {
 	n.expect("READY=1")
 	p.stop()
 	n.expect("STOPPING=1")
+}
+
+// The line of systemctl status has the rate of an ingress, and the rate, the
+// backlog and the lag of a writer.
+func TestStatusOfIngressAndWriter(t *testing.T) {
+	t.Parallel()
+	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", MaxBytes: 1 << 24, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Shutdown()
+	if code, _, stderr := piccoloRun(t, "stream", "init", "--nats", server.URL(), "--stream-max-bytes", "8MiB"); code != 0 {
+		t.Fatal(stderr)
+	}
+	data := t.TempDir()
+	started := func(role string, args ...string) (*process, *notices) {
+		n, path := listenNotices(t)
+		p := prepare(t, role, append(args, "--nats", server.URL())...)
+		p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=60000000")
+		p.start()
+		ready := p.logs("ready", "", "")
+		p.api, _ = ready["api"].(string)
+		n.expect("READY=1")
+		n.expect("WATCHDOG=1")
+		return p, n
+	}
+	w, writer := started("writer", "--data", data)
+	in, ingress := started("ingress", "--data", t.TempDir(), "--listen", "127.0.0.1:0")
+
+	// As long as somebody holds the database, batches wait.
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.Post(in.api+"/v1/increments", "application/x-ndjson", strings.NewReader(strings.Repeat(`{"key":"foo","value":1}`+"\n", 10_000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	stored := time.Now()
+	ingress.match(`STATUS=[1-9]\d* increments/s stored`)
+	writer.match(`STATUS=.*\b0 increments/s committed, backlog [1-9]\d* batch`)
+	waited := time.Since(stored)
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	committed := writer.match(`STATUS=.*\b(\d+) increments/s committed, backlog \d+ batch(?:es)?, at most (\S+) behind`)
+	// What is committed while the line is made has its lag there and its rate in
+	// the next.
+	if committed[1] == "0" {
+		committed[1] = writer.match(`STATUS=.*\b([1-9]\d*) increments/s committed`)[1]
+	}
+	if rate, err := strconv.Atoi(committed[1]); err != nil || rate > 10_000 {
+		t.Errorf("%s of 10000 increments are committed each second", committed[1])
+	}
+	if lag, err := time.ParseDuration(committed[2]); err != nil || lag < waited.Truncate(time.Millisecond) {
+		t.Errorf("at most %s behind, and they waited for %s", committed[2], waited)
+	}
+	writer.match(`STATUS=.*\b0 increments/s committed, backlog 0 batches`)
+	for p, n := range map[*process]*notices{in: ingress, w: writer} {
+		p.signal(syscall.SIGTERM)
+		n.expect("STOPPING=1")
+		if err := p.cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // startWithSocket starts a service as systemd does, with a socket that it holds.

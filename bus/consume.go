@@ -109,11 +109,13 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 		// Whoever fetched these is gone, since one writer at a time serves a
 		// partition. Left alone they would come again only after ackWait, and
 		// behind what is new.
-		reset, err := b.js.ResetConsumer(ctx, Stream, consumerName(partition))
-		if err != nil {
+		if _, err := b.js.ResetConsumer(ctx, Stream, consumerName(partition)); err != nil {
 			return nil, fmt.Errorf("consumer %s: have what was fetched before delivered again: %w", consumerName(partition), err)
 		}
-		numbers.last = reset.Delivered.Consumer
+		// The numbers begin anew. The answer may give what was delivered before:
+		// where nothing was ever acked the server reads it from a file, which it
+		// may not have written yet.
+		numbers.last = 0
 	}
 	cc, err := c.Consume(func(msg jetstream.Msg) {
 		meta, err := msg.Metadata()

@@ -150,6 +150,21 @@ func TestSubscribeAgainDeliversWhatWasNotAcked(t *testing.T) {
 	}
 }
 
+// Where nothing was ever acked, the server may say of a consumer that it has just
+// reset what it had delivered before; the next subscription is not misled by it.
+func TestSubscribeAgainWhereNothingWasAcked(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.publish(t, 0, 1, 3)
+	for range 20 {
+		deliveries, stop := r.subscribe(t, 0)
+		if got, want := seqs(t, next(t, deliveries, 3)), []uint64{1, 2, 3}; !slices.Equal(got, want) {
+			t.Errorf("batches %v come, want %v", got, want)
+		}
+		stop()
+	}
+}
+
 // A server that starts again may have lost messages, and given their numbers to
 // others: what came before is not acked after. The subscription ends, and what
 // was not acked comes again at once to the next.

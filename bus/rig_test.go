@@ -88,7 +88,7 @@ func (r *rig) anew(t *testing.T) {
 
 // soon is the deadline of what must not hang.
 func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

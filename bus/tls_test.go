@@ -111,7 +111,7 @@ func runServer(t *testing.T, config string) (url string) {
 	}
 	go ns.Start()
 	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(20 * time.Second) {
+	if !ns.ReadyForConnections(time.Minute) {
 		t.Fatal("the server is not ready")
 	}
 	return "nats://" + ns.Addr().String()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 // drop is what becomes of a delivery that nobody looks at.
@@ -170,7 +170,7 @@ func TestSubscribeAgainWhereNothingWasAcked(t *testing.T) {
 // was not acked comes again at once to the next.
 func TestSubscriptionEndsWithTheConnection(t *testing.T) {
 	t.Parallel()
-	o := bus.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", MaxBytes: 1 << 20, Log: quiet}
+	o := bus.ServerOptions{Dir: t.TempDir(), Listen: port.Free(t), MaxBytes: 1 << 20, Log: quiet}
 	server, err := bus.StartServer(o)
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,6 @@ func TestSubscriptionEndsWithTheConnection(t *testing.T) {
 	}
 	before := next(t, deliveries, 1)[0]
 
-	o.Listen = strings.TrimPrefix(server.URL(), "nats://")
 	server.Shutdown()
 	until(t, "the loss shows", func() bool { return b.Check(t.Context()) != nil })
 	if server, err = bus.StartServer(o); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 func TestServerOnABusyPort(t *testing.T) {
@@ -114,7 +115,7 @@ func TestServerFindsWhatItStored(t *testing.T) {
 
 func TestConnectionThatIsLostIsFoundAgain(t *testing.T) {
 	t.Parallel()
-	o := bus.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", MaxBytes: 1 << 20, Log: quiet}
+	o := bus.ServerOptions{Dir: t.TempDir(), Listen: port.Free(t), MaxBytes: 1 << 20, Log: quiet}
 	server, err := bus.StartServer(o)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +128,6 @@ func TestConnectionThatIsLostIsFoundAgain(t *testing.T) {
 	if err := b.Check(t.Context()); err != nil {
 		t.Errorf("check: %v", err)
 	}
-	o.Listen = strings.TrimPrefix(server.URL(), "nats://")
 	server.Shutdown()
 	until(t, "the loss shows", func() bool { return b.Check(t.Context()) != nil })
 	if server, err = bus.StartServer(o); err != nil {
@@ -142,12 +142,7 @@ func TestConnectionThatIsLostIsFoundAgain(t *testing.T) {
 
 func TestConnectSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
-	url := "nats://" + closed.Addr().String()
+	url := "nats://" + port.Free(t)
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, c := range []struct {
 		name   string

@@ -126,6 +126,25 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// What bounds a call may end it when the last reply has just come.
+func TestTimeIsOverWithTheReply(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	s, asked := server(t, refuse(503, true))
+	c := connect(t, s, client.WithHTTPClient(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		defer cancel()
+		return http.DefaultTransport.RoundTrip(r.WithContext(t.Context()))
+	})}))
+	var p *client.Problem
+	if _, err := c.Increment(ctx, "k", 1); !errors.Is(err, context.Canceled) || !errors.As(err, &p) || asked.Load() != 1 {
+		t.Errorf("asked %d times, error %v; want that it was canceled, and what the one reply said", asked.Load(), err)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func TestNewRefuses(t *testing.T) {
 	for _, url := range []string{"", "localhost:3333", "ftp://localhost", "http://"} {
 		if _, err := client.New(url); err == nil {

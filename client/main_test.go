@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/piccolo-counter/piccolo/client"
+	"github.com/piccolo-counter/piccolo/internal/leak"
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 var dir string // of this run of the tests
@@ -29,13 +28,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return leak.Main(m)
 }
 
 // binary is the real service, built when the first test asks for it.
@@ -59,12 +52,7 @@ type service struct {
 
 func start(t *testing.T) *service {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &service{t: t, data: filepath.Join(t.TempDir(), "data"), addr: l.Addr().String()}
-	_ = l.Close()
+	s := &service{t: t, data: filepath.Join(t.TempDir(), "data"), addr: port.Free(t)}
 	s.launch()
 	t.Cleanup(func() {
 		s.kill()
@@ -86,7 +74,7 @@ func (s *service) launch() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if res, err := http.Get(s.url() + "/readyz"); err == nil {
 			_, _ = io.Copy(io.Discard, res.Body)
 			_ = res.Body.Close()
@@ -95,7 +83,7 @@ func (s *service) launch() {
 			}
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatal("the service is not ready after 30 s")
+			s.t.Fatal("the service is not ready after 2 min")
 		}
 	}
 }

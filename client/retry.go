@@ -23,7 +23,13 @@ func (c *Client) retrying(ctx context.Context, again bool, try func() error) err
 	start := time.Now()
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
 		err := try()
-		if err == nil || ctx.Err() != nil || !mayRetry(err, again) {
+		if err == nil || !mayRetry(err, again) {
+			return err
+		}
+		if over := ctx.Err(); over != nil {
+			if !errors.Is(err, over) {
+				err = errors.Join(over, err) // it ended with the last reply
+			}
 			return err
 		}
 		// Clients that failed together shall not come back together.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/piccolo-counter/piccolo/client"
 )
@@ -86,7 +87,7 @@ func TestUser(t *testing.T) {
 func TestServiceIsKilled(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	c := s.client()
+	c := s.client(client.WithRetry(10 * time.Minute)) // on a machine that takes long to start it
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	const each = 2000

@@ -32,7 +32,7 @@ func newClient(s *service, b *book) *client {
 		t: s.t, url: "http://" + s.api + "/increment", book: b,
 		// Far beyond what a reply may wait for: whoever gets none until then
 		// was forgotten.
-		http: &http.Client{Transport: transport, Timeout: patience / 2},
+		http: &http.Client{Transport: transport, Timeout: timeout},
 	}
 }
 

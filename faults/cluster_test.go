@@ -20,6 +20,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 // cluster is a deployment: three NATS servers that keep three copies of the
@@ -59,14 +61,14 @@ func newCluster(t *testing.T) *cluster {
 			host = c.remote.away
 		}
 		hosts = append(hosts, host)
-		routes = append(routes, host+":"+port(freeAddr(t)))
-		ports = append(ports, port(freeAddr(t)))
+		routes = append(routes, host+":"+portOf(port.Free(t)))
+		ports = append(ports, portOf(port.Free(t)))
 	}
 	for i, host := range hosts {
 		s := newService(t)
 		s.role = natsServer
 		s.nats = host + ":" + ports[i]
-		s.admin = host + ":" + port(freeAddr(t))
+		s.admin = host + ":" + portOf(port.Free(t))
 		config := fmt.Sprintf(`server_name: n%d
 listen: %q
 http: %q
@@ -112,7 +114,7 @@ cluster { name: piccolo, listen: %q, routes: ["nats://%s"] }
 	return c
 }
 
-func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
+func portOf(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
 
 func (c *cluster) seed(role string) string { return filepath.Join(c.dir, "nkeys", role+".nk") }
 

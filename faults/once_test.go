@@ -34,7 +34,7 @@ func TestKillRetried(t *testing.T) {
 	for c := range clients {
 		workers.Go(func() {
 			doors := []*service{p.ingress, other}
-			http := &http.Client{Transport: &http.Transport{}, Timeout: patience / 2}
+			http := &http.Client{Transport: &http.Transport{}, Timeout: timeout}
 			defer http.CloseIdleConnections()
 			done, repeats := 0, 0
 			for ; ctx.Err() == nil; done++ {

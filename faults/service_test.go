@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,11 +19,16 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 // patience bounds every wait for the service. It says nothing of how fast the
 // service is; on a busy machine everything takes longer.
-const patience = 25 * time.Second
+const patience = 2 * time.Minute
+
+// timeout is how long a client waits for a reply.
+const timeout = 12 * time.Second
 
 // service is one data directory with the processes that serve it, one at a
 // time.
@@ -51,7 +54,7 @@ func newService(t testing.TB, args ...string) *service {
 	t.Helper()
 	s := &service{
 		t: t, role: allInOne, binary: binary, data: filepath.Join(t.TempDir(), "data"), args: args,
-		api: freeAddr(t), admin: freeAddr(t), nats: freeAddr(t),
+		api: port.Free(t), admin: port.Free(t), nats: port.Free(t),
 	}
 	s.database = filepath.Join(s.data, "numbers.db")
 	t.Cleanup(func() {
@@ -299,27 +302,6 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
-}
-
-var taken sync.Map // addresses that tests of this process use
-
-// freeAddr returns a loopback address that nobody listens on. Its port lies
-// below those that the system gives to outgoing connections, so that it is
-// still free when the service comes back after a crash.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000)))
-		if _, used := taken.LoadOrStore(addr, true); used {
-			continue
-		}
-		if l, err := net.Listen("tcp", addr); err == nil {
-			_ = l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // undisturbed checks that the service found nothing wrong with the stream.

@@ -29,7 +29,7 @@ func TestSetsThroughTwoIngresses(t *testing.T) {
 	for c := range clients {
 		workers.Go(func() {
 			doors := []*service{p.ingress, other}
-			client := &http.Client{Transport: &http.Transport{}, Timeout: patience / 2}
+			client := &http.Client{Transport: &http.Transport{}, Timeout: timeout}
 			defer client.CloseIdleConnections()
 			for {
 				select {

@@ -4,17 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"math/big"
+	"os"
 	"path/filepath"
 	"testing"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/piccolo-counter/piccolo"
+	"github.com/piccolo-counter/piccolo/internal/leak"
 	"github.com/piccolo-counter/piccolo/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 // open opens the database at path for the length of the test.
 func open(t *testing.T, path string) *sqlite.Store {

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/piccolo-counter/piccolo/internal/leak"
+	"github.com/piccolo-counter/piccolo/internal/port"
 	"github.com/piccolo-counter/piccolo/sqlite"
 )
 
@@ -30,13 +28,8 @@ func TestMain(m *testing.M) {
 	if buildDir, err = os.MkdirTemp("", "vegeta"); err != nil {
 		panic(err)
 	}
-	code := m.Run()
+	code := leak.Main(m)
 	_ = os.RemoveAll(buildDir)
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
 	os.Exit(code)
 }
 
@@ -56,14 +49,7 @@ func start(t *testing.T, data string) []string {
 	if err != nil {
 		t.Fatalf("build piccolo: %v", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // to learn of a port that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := port.Free(t)
 	var log bytes.Buffer
 	service := exec.Command(path, "all-in-one", "--data", data, "--listen", addr, "--admin", "127.0.0.1:0", "--nats-listen", "off")
 	service.Stdout, service.Stderr = &log, &log
@@ -77,7 +63,7 @@ func start(t *testing.T, data string) []string {
 		}
 	})
 	url := "http://" + addr
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		err := probe(t.Context(), url)
 		if err == nil {
 			break

@@ -8,16 +8,16 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/admin"
+	"github.com/piccolo-counter/piccolo/internal/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 // page is the operator's page, served.
 type page struct {
@@ -146,7 +146,7 @@ func TestPagesOfTheOperator(t *testing.T) {
 		{"/find?prefix=broken", 503, "no writer serves"},
 		{"/metrics", 200, `piccolo_build_info{version="1.2.3"} 1`},
 		{"/debug/pprof/", 200, "goroutine"},
-		{"/debug/pprof/cmdline", 200, "admin.test"},
+		{"/debug/pprof/cmdline", 200, os.Args[0]},
 		{"/nothing", 404, ""},
 	} {
 		if status, body := p.get(c.path); status != c.status || !strings.Contains(body, c.part) {

@@ -172,7 +172,6 @@ func TestAppliedBeforeStored(t *testing.T) {
 // client to send again what has been counted.
 func TestAckTimeoutSaysWhatHolds(t *testing.T) {
 	t.Parallel()
-	short := func(c *ingress.Config) { c.AckTimeout = 500 * time.Millisecond }
 	for _, c := range []struct {
 		name   string
 		ask    string
@@ -186,12 +185,21 @@ func TestAckTimeoutSaysWhatHolds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := open(t, short)
+			d := open(t, func(config *ingress.Config) {
+				if !c.stored { // else the timeout is over when that is so
+					config.AckTimeout = 10 * time.Millisecond
+				}
+			})
 			release := d.stream.hold()
 			if c.stored {
 				release()
 			}
-			r := d.count("foo", c.ask)
+			replied := d.async(request{target: "/increment?ack=" + c.ask, body: "key=foo&value=1"})
+			if c.stored {
+				d.progress(0, piccolo.Progress{Steps: 1})
+				d.in.EndWaits()
+			}
+			r := <-replied
 			a := d.acked(r, c.status, c.held)
 			if a.Value != nil {
 				t.Errorf("value %d, which nobody committed", *a.Value)

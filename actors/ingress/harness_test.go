@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,15 +19,16 @@ import (
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/ingress"
+	"github.com/piccolo-counter/piccolo/internal/leak"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
+	os.Exit(leak.Main(m,
 		// fasthttp's clock for the Date header runs as long as the process,
 		// and what cleans its idle workers sleeps once more when they are gone.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
-	)
+	))
 }
 
 // door is an ingress on a real listener, with fakes behind it that assert.

@@ -125,17 +125,21 @@ func TestOpenAPI(t *testing.T) {
 	if err := os.WriteFile(tokens, []byte("admin all\nread r\nincrement i\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := open(t, func(c *ingress.Config) {
-		known, err := ingress.LoadTokens(tokens, c.Log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Tokens = known
-		c.AckTimeout = 50 * time.Millisecond
-	})
 	l := newLog("l")
 	l.add("foo", 1)
-	d.reader.answer = l.answer
+	serve := func(timeout time.Duration) *door {
+		d := open(t, func(c *ingress.Config) {
+			known, err := ingress.LoadTokens(tokens, c.Log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Tokens = known
+			c.AckTimeout = timeout
+		})
+		d.reader.answer = l.answer
+		return d
+	}
+	d, impatient := serve(time.Minute), serve(time.Millisecond)
 	served := d.send(request{method: http.MethodGet, target: "/openapi.yaml"})
 	if served.status != 200 || served.header.Get("Content-Type") != "application/yaml" {
 		t.Fatalf("%d, Content-Type %q", served.status, served.header.Get("Content-Type"))
@@ -158,7 +162,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 
 	seen := make(map[string]bool) // of operations, with the status
-	ask := func(route, token string, r request) {
+	askOf := func(d *door, route, token string, r request) {
 		t.Helper()
 		method, path, _ := strings.Cut(route, " ")
 		r.method = method
@@ -214,8 +218,13 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("%s: %s: %s", route, res.body, wrong)
 		}
 	}
+	ask := func(route, token string, r request) {
+		t.Helper()
+		askOf(d, route, token, r)
+	}
 	with := func(name, value string) http.Header { return http.Header{name: {value}} }
 
+	release := impatient.stream.hold()
 	for _, c := range []struct{ route, target, body string }{
 		{"POST /increment", "/increment", "key=foo&value=1"},
 		{"POST /v1/increments", "/v1/increments", "key=foo&value=1&key=bar&value=2"},
@@ -233,11 +242,9 @@ func TestOpenAPI(t *testing.T) {
 		if c.body != "" {
 			ask(c.route, "all", request{target: c.target, body: c.body, contentType: "text/html"})
 		}
-		release := d.stream.hold()
-		ask(c.route, "all", request{target: c.target, body: c.body, contentType: media, header: with("Piccolo-Ack", "stored")})
-		release()
-		d.stream.answers(func(context.Context, *piccolo.Message) error { return nil })
+		askOf(impatient, c.route, "all", request{target: c.target, body: c.body, contentType: media, header: with("Piccolo-Ack", "stored")})
 	}
+	release()
 	for _, c := range []struct{ route, target, body string }{
 		{"POST /increment", "/increment", "key=foo&value=1"},
 		{"POST /v1/increments", "/v1/increments", "key=foo&value=1"},
@@ -272,7 +279,12 @@ func TestOpenAPI(t *testing.T) {
 	}
 	// The stream is full: nothing is taken any more.
 	d.stream.fails(piccolo.ErrFull)
-	ask("POST /increment", "all", request{target: "/increment", body: "key=foo&value=1", contentType: form})
+	for len(d.stream.asked) > 0 {
+		<-d.stream.asked
+	}
+	first := d.async(request{body: "key=foo&value=1", contentType: form, header: with("Authorization", "Bearer all")})
+	<-d.stream.asked
+	<-d.stream.asked // the second try comes when the first has been taken note of
 	for _, c := range []struct{ route, target, body string }{
 		{"POST /increment", "/increment", "key=foo&value=1"},
 		{"POST /v1/increments", "/v1/increments", "key=foo&value=1"},
@@ -287,7 +299,8 @@ func TestOpenAPI(t *testing.T) {
 		ask(c.route, "all", request{target: c.target, body: c.body, contentType: media})
 	}
 
-	d.stream.fails(nil) // a stop would wait for it
+	d.stream.fails(nil)
+	<-first
 
 	// 411 takes a request that no client of this kind sends.
 	for _, path := range []string{"/increment", "/v1/increments"} {

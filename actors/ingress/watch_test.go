@@ -51,11 +51,13 @@ func (l *log) remove(key string) {
 	l.more = make(chan struct{})
 }
 
-// restart makes it another writer.
-func (l *log) restart(name string) {
+// restart makes it another writer, which has changed a key before anybody can
+// ask it.
+func (l *log) restart(name, key string, value int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.name, l.changed = name, nil
+	l.numbers[key] += value
+	l.name, l.changed = name, []string{key}
 	close(l.more)
 	l.more = make(chan struct{})
 }
@@ -348,8 +350,7 @@ func TestWatchWhenTheWriterIsAnother(t *testing.T) {
 	l.add("foo", 1)
 	w := d.watch("prefix=", "")
 	w.snapshot()
-	l.restart("m")
-	l.add("foo", 1)
+	l.restart("m", "foo", 1)
 	if id, all := w.snapshot(); id != "m.1" || len(all) != 1 || !strings.Contains(all[0], `"value":2`) {
 		t.Errorf("%q with id %q: want foo as 2 and m.1", all, id)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 // grownStream is a stream of two partitions, with a process on it.
@@ -24,7 +25,7 @@ var discard = slog.New(slog.DiscardHandler)
 
 func newGrownStream(t *testing.T) *grownStream {
 	g := &grownStream{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
-	g.serve("127.0.0.1:0")
+	g.serve(port.Free(t)) // where it may come back
 	conn := g.connect()
 	if err := conn.Provision(t.Context(), bus.StreamOptions{Partitions: 2, MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func (g *grownStream) hear(want int) {
 		if got != want {
 			g.t.Errorf("it says %d partitions, want %d", got, want)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		g.t.Fatal("it reports nothing")
 	}
 }
@@ -96,7 +97,7 @@ func (g *grownStream) ends() {
 		if err == nil || !strings.Contains(err.Error(), "the stream has 4 partitions, and this process started when it had 2") {
 			g.t.Errorf("it ended with %v", err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		g.t.Error("it goes on")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,10 +17,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/goleak"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
+	"github.com/piccolo-counter/piccolo/internal/leak"
+	"github.com/piccolo-counter/piccolo/internal/port"
 	"github.com/piccolo-counter/piccolo/sqlite"
 )
 
@@ -32,15 +32,7 @@ func TestMain(m *testing.M) {
 // tidy finds goroutines that the tests left.
 type tidy struct{ *testing.M }
 
-func (m tidy) Run() int {
-	code := m.M.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
+func (m tidy) Run() int { return leak.Main(m.M) }
 
 // The command line, as whoever types it sees it: a script for each subject.
 func TestScripts(t *testing.T) {
@@ -161,10 +153,7 @@ func encode(ts *testscript.TestScript, _ bool, args []string) {
 // serve NAME FLAG… runs the service, and puts the URL of its API into the
 // environment.
 func serve(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	addr := l.Addr().String()
-	ts.Check(l.Close())
+	addr := port.Free(ts)
 	binary, err := exec.LookPath("piccolo") // testscript puts it into the PATH of all
 	ts.Check(err)
 	cmd := exec.Command(binary, append([]string{"all-in-one", "--data", filepath.Join(ts.Getenv("WORK"), ".service"),
@@ -175,7 +164,7 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if res, err := http.Get("http://" + addr + "/readyz"); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
@@ -183,7 +172,7 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 			}
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("the service is not ready after 30 s")
+			ts.Fatalf("the service is not ready after 2 min")
 		}
 	}
 	ts.Setenv(args[0], "http://"+addr)

@@ -28,9 +28,10 @@ func (b *bounded) Read(p []byte) (int, error) {
 // contentEncoding is what a request's body was compressed with, empty for
 // nothing.
 func contentEncoding(ctx *fasthttp.RequestCtx) []byte {
-	switch all := ctx.Request.Header.PeekAll(fasthttp.HeaderContentEncoding); len(all) {
-	case 0:
+	if !has(ctx, fasthttp.HeaderContentEncoding) {
 		return nil
+	}
+	switch all := ctx.Request.Header.PeekAll(fasthttp.HeaderContentEncoding); len(all) {
 	case 1:
 		if bytes.EqualFold(all[0], []byte("identity")) {
 			return nil

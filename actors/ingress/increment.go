@@ -31,7 +31,7 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 		in.fail(ctx, problem)
 		return
 	}
-	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
+	if has(ctx, idempotencyHeader) {
 		in.incrementOnce(ctx, p.key, value, ack, begun)
 		return
 	}
@@ -94,22 +94,20 @@ func mediaType(ctx *fasthttp.RequestCtx) []byte {
 	return bytes.TrimSpace(media)
 }
 
-const (
-	ackHeader         = "Piccolo-Ack"
-	idempotencyHeader = "Idempotency-Key"
-)
-
 // ackMode is what the request asks to wait for, which it may say more than once
 // as long as it says the same.
 func (in *Ingress) ackMode(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack, *problem) {
-	said, has := p.ack, p.hasAck
-	for _, name := range ctx.Request.Header.PeekAll(ackHeader) {
-		if has && !bytes.Equal(name, said) {
+	said, hasAck := p.ack, p.hasAck
+	for header, name := range ctx.Request.Header.All() {
+		if string(header) != ackHeader {
+			continue
+		}
+		if hasAck && !bytes.Equal(name, said) {
 			return 0, bad(ackHeader, "is both %s and %s", quote(said), quote(name))
 		}
-		said, has = name, true
+		said, hasAck = name, true
 	}
-	if !has {
+	if !hasAck {
 		return in.Ack, nil
 	}
 	for ack, name := range ackBytes {

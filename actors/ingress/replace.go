@@ -59,7 +59,7 @@ func (in *Ingress) pathKey(path []byte) ([]byte, *problem) {
 // decodeReplace reads what is to become of a key: a PUT has a value, in the
 // query or in the body, and a DELETE has nothing.
 func (in *Ingress) decodeReplace(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) (d piccolo.Delta, problem *problem) {
-	if ctx.Request.Header.Peek(idempotencyHeader) != nil {
+	if has(ctx, idempotencyHeader) {
 		return d, bad(idempotencyHeader, "is for increments: this may be sent again without one, and is then done again")
 	}
 	if problem := in.decodeFields(ctx, query, buf, p); problem != nil {
@@ -88,7 +88,7 @@ func (in *Ingress) ackOfReplace(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack,
 		return 0, problem
 	case ack != piccolo.AckMemory:
 		return ack, nil
-	case p.hasAck || ctx.Request.Header.Peek(ackHeader) != nil:
+	case p.hasAck || has(ctx, ackHeader):
 		return 0, bad(ackHeader, "is memory, which is for increments: want stored or applied")
 	}
 	return piccolo.AckStored, nil // memory is the default here

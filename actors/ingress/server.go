@@ -91,7 +91,7 @@ func checkFraming(ctx *fasthttp.RequestCtx) *problem {
 		p := newProblem(400, "the request has both Content-Length and Transfer-Encoding")
 		p.close = true
 		return p
-	case !length && h.Peek("Transfer-Encoding") == nil && len(h.ContentType()) > 0 && (ctx.IsPost() || ctx.IsPut()):
+	case !length && !has(ctx, fasthttp.HeaderTransferEncoding) && len(h.ContentType()) > 0 && (ctx.IsPost() || ctx.IsPut()):
 		p := newProblem(411, "the request says a Content-Type and no Content-Length")
 		p.close = true
 		return p

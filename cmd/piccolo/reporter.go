@@ -197,6 +197,9 @@ func (r *reporter) writerReport(ctx context.Context) *piccolo.WriterReport {
 
 // values reads the values of keys, where the database has them.
 func (r *reporter) values(ctx context.Context, hottest []piccolo.Hot) {
+	if len(hottest) == 0 {
+		return
+	}
 	keys := make([]string, len(hottest))
 	for i := range hottest {
 		keys[i] = hottest[i].Key

@@ -10,7 +10,7 @@ type benchCase struct {
 func (b *bench) cases() []benchCase {
 	full := func(ack string) loader { return singles(b.Connections, b.Keys, keySize, ack) }
 	return []benchCase{
-		{"no-op", b.noop("fasthttp", full(""))},
+		{"no-op", b.noop("fasthttp", full("memory"))},
 		{"memory", b.allInOne(full("memory"))},
 		{"stored", b.allInOne(full("stored"))},
 		{"applied", b.allInOne(full("applied"))},

@@ -22,7 +22,7 @@ func (b *bench) openFloor() (*floor, error) {
 	}
 	f := &floor{stage: s}
 	noop := b.noop("fasthttp", func(api string) func(*stage, time.Duration) (loaded, error) {
-		f.load = singles(b.Connections, b.Keys, keySize, "")(api)
+		f.load = singles(b.Connections, b.Keys, keySize, "memory")(api)
 		return f.load
 	})
 	if err = noop.start(s); err == nil {

@@ -12,7 +12,7 @@ import (
 // database, the fewer others share its flush, its row and its commit.
 type freshCmd struct {
 	Rate      int             `help:"Increments a second." default:"20000"`
-	Freshness []time.Duration `help:"What is asked for, in turn." default:"5ms,10ms,15ms,25ms,40ms,100ms,1s"`
+	Freshness []time.Duration `help:"What is asked for, in turn." default:"3ms,5ms,10ms,15ms,25ms,40ms,100ms,1s"`
 }
 
 func (c *freshCmd) Run(b *bench) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -100,30 +101,30 @@ func (b *bench) allInOne(load func(api string) func(*stage, time.Duration) (load
 	}
 }
 
-// ingressAlone has stream and writer elsewhere, in an all-in-one on the core
-// of the load.
+// ingressAlone has the stream elsewhere, on the core of the load, and no writer:
+// that would take from the load what the ingress is to be given.
 func (b *bench) ingressAlone(load func(api string) func(*stage, time.Duration) (loaded, error)) subject {
-	api, nats, elsewhere := freeAddr(), freeAddr(), freeAddr()
+	api, nats := freeAddr(), freeAddr()
 	return subject{
 		start: func(s *stage) error {
-			_, err := s.launch(loadCore, b.piccolo, "all-in-one", "--data", filepath.Join(s.dir, "rest"),
-				"--listen", freeAddr(), "--admin", elsewhere, "--nats-listen", nats)
-			if err != nil {
+			if _, err := s.launch(loadCore, b.self, "serve", "nats", nats, "--dir", filepath.Join(s.dir, "jetstream")); err != nil {
 				return err
 			}
-			if err := waitFor("http://" + elsewhere + "/readyz"); err != nil {
+			if err := listening(nats); err != nil {
 				return err
+			}
+			if out, err := exec.Command(b.piccolo, "stream", "init", "--nats", "nats://"+nats).CombinedOutput(); err != nil {
+				return fmt.Errorf("stream init: %w: %s", err, out)
 			}
 			admin := freeAddr()
-			err = s.serve(b.piccolo, "ingress", "--data", filepath.Join(s.dir, "ingress"),
+			err := s.serve(b.piccolo, "ingress", "--data", filepath.Join(s.dir, "ingress"),
 				"--listen", api, "--admin", admin, "--nats", "nats://"+nats)
 			if err != nil {
 				return err
 			}
 			return waitFor("http://" + admin + "/readyz")
 		},
-		load:   load(api),
-		scrape: elsewhere,
+		load: load(api),
 	}
 }
 

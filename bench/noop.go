@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -33,13 +34,16 @@ const (
 	nothing = `{"ack":"memory","receipt":"0123456789abcdef.0.123"}` + "\n"
 )
 
+// reply has as many bytes as one of Piccolo's, whose headers say the same again.
+var reply = nothing + strings.Repeat(" ", len("Piccolo-Ack: memory\r\nPiccolo-Receipt: 0123456789abcdef.0.123\r\n"))
+
 // serveFasthttp is what 1.0 stands for: a reply of the usual size, with nothing
 // behind it.
 func serveFasthttp(addr string) error {
 	server := fasthttp.Server{
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			ctx.SetContentType("application/json")
-			ctx.SetBodyString(nothing)
+			ctx.SetBodyString(reply)
 		},
 		NoDefaultServerHeader: true,
 		ReadTimeout:           readTimeout,
@@ -54,7 +58,7 @@ func serveNetHTTP(addr string) error {
 		Addr: addr,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write([]byte(nothing))
+			_, _ = w.Write([]byte(reply))
 		}),
 		ReadTimeout:  readTimeout,
 		WriteTimeout: writeTimeout,

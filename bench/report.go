@@ -49,16 +49,25 @@ func table(cases []benchCase, results map[string][]result) string {
 		if len(rs) == 0 {
 			continue
 		}
-		fmt.Fprintf(&t, "| %s | %s | %s | %.2f | %s | %s | %s | %s | %.2f |\n", k.name,
+		fmt.Fprintf(&t, "| %s | %s | %s | %.2f | %s | %s | %s | %s | %s |\n", k.name,
 			thousands(median(rs, func(r result) float64 { return r.increments })), micro(median(rs, func(r result) float64 { return r.cpu })), median(rs, func(r result) float64 { return r.ratio }),
 			duration(rs, func(r result) time.Duration { return r.p50 }),
 			duration(rs, func(r result) time.Duration { return r.p99 }),
 			duration(rs, func(r result) time.Duration { return r.freshness.quantile(.5) }),
 			duration(rs, func(r result) time.Duration { return r.freshness.quantile(.99) }),
-			median(rs, func(r result) float64 { return r.rows }),
+			rows(rs),
 		)
 	}
 	return t.String()
+}
+
+// rows are those per increment, empty where there is no writer.
+func rows(rs []result) string {
+	n := median(rs, func(r result) float64 { return r.rows })
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", n)
 }
 
 func median(rs []result, figure func(result) float64) float64 {

@@ -20,6 +20,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 // browser is a page in Chromium, and everything in it that went wrong.
@@ -47,8 +49,8 @@ func openBrowser(t *testing.T, origin string) *browser {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("no-proxy-server", true), chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+		chromedp.Flag("no-proxy-server", true), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(2*time.Minute))
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -95,7 +97,7 @@ func eval[T any](b *browser, expression string) T {
 // await returns when an expression is true.
 func (b *browser) await(expression string) {
 	b.t.Helper()
-	for end := time.Now().Add(40 * time.Second); !eval[bool](b, "Boolean("+expression+")"); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !eval[bool](b, "Boolean("+expression+")"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -174,7 +176,7 @@ func TestPageInABrowser(t *testing.T) {
 		t.Skip("a browser takes a while")
 	}
 	data := t.TempDir()
-	p := startAllInOne(t, "--data", data, "--listen", "127.0.0.1:0")
+	p := startAllInOne(t, "--data", data, "--listen", "127.0.0.1:0", "--admin", port.Free(t)) // where it comes back
 	admin := adminOf(p)
 	b := openBrowser(t, admin)
 

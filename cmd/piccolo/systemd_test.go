@@ -73,7 +73,7 @@ func (n *notices) expect(words string) string {
 func (n *notices) match(pattern string) []string {
 	n.t.Helper()
 	want := regexp.MustCompile(pattern)
-	late := time.After(time.Minute)
+	late := time.After(2 * time.Minute)
 	for {
 		select {
 		case state := <-n.heard:
@@ -83,7 +83,7 @@ func (n *notices) match(pattern string) []string {
 				return groups
 			}
 		case <-late:
-			n.t.Fatalf("a minute without %q: %s", pattern, n.told.String())
+			n.t.Fatalf("two minutes without %q: %s", pattern, n.told.String())
 		}
 	}
 }

@@ -185,6 +185,35 @@ func TestStatusOfIngressAndWriter(t *testing.T) {
 	}
 }
 
+// A service that cannot start says why to systemd, and does not end at once: as
+// long as a client waits at its socket, systemd would start it again without a
+// pause.
+func TestFailsNoSoonerThanInASecond(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args []string
+		why  string
+	}{
+		"mistake": {[]string{"--flush-intervall", "5ms"}, `unknown flag --flush-intervall`},
+		"failure": {[]string{"--db", "/dev/null/numbers.db"}, `/dev/null`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n, path := listenNotices(t)
+			p := prepare(t, "all-in-one", append([]string{"--data", t.TempDir()}, test.args...)...)
+			p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+path)
+			start := time.Now()
+			if err := p.cmd.Run(); err == nil {
+				t.Error("it runs")
+			}
+			if took := time.Since(start); took < leastLife {
+				t.Errorf("it ended after %s", took)
+			}
+			n.match("STATUS=failed, .*" + test.why)
+		})
+	}
+}
+
 // startWithSocket starts a service as systemd does, with a socket that it holds.
 func startWithSocket(t *testing.T, socket *os.File, data string) *process {
 	t.Helper()

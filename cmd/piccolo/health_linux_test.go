@@ -173,7 +173,7 @@ func TestEveryPlaceTellsTheSame(t *testing.T) {
 	f.alike(want[4:]...)
 
 	// Somebody holds the database, and the stream fills.
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate&_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}

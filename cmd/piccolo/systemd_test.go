@@ -139,7 +139,7 @@ func TestStatusOfIngressAndWriter(t *testing.T) {
 	in, ingress := started("ingress", "--data", t.TempDir(), "--listen", "127.0.0.1:0")
 
 	// As long as somebody holds the database, batches wait.
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate&_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -99,7 +100,7 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 	if refused.inbox == "" {
 		refused.inbox = nats.InboxPrefix
 	}
-	return &Bus{nc: nc, js: js, log: log, owner: owner{writer: rand.Text()}, refusals: refused}, nil
+	return &Bus{nc: nc, js: js, log: log, owner: owner{writer: rand.Text(), taken: new(sync.Map)}, refusals: refused}, nil
 }
 
 // Close closes the connection. Nothing is waited for: whoever published has

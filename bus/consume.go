@@ -57,6 +57,9 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 		if err := b.owner.admits(partition, have.CachedInfo().Config.Metadata); err != nil {
 			return nil, err
 		}
+		if err := b.owner.again(partition, have.CachedInfo().Config.Metadata); err != nil {
+			return nil, err
+		}
 		if before := have.CachedInfo().Config.Metadata[metaDatabase]; before != "" && before != b.owner.database {
 			b.log.Error("the partition belonged to another database, this one has it from now on",
 				"partition", partition, "before", before, "now", b.owner.database)
@@ -68,6 +71,7 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
+	b.owner.taken.Store(partition, true)
 	return have, nil
 }
 
@@ -280,6 +284,10 @@ func (b *Bus) lookForDamage(ctx context.Context) error {
 	return nil
 }
 
+// codeConsumerCreate is JetStream's answer when it cannot make the files of a
+// consumer.
+const codeConsumerCreate jetstream.ErrorCode = 10012
+
 // Rewind has everything that the stream holds for a partition delivered again.
 // The ledger makes that safe.
 func (b *Bus) Rewind(ctx context.Context, partition int) (err error) {
@@ -289,10 +297,19 @@ func (b *Bus) Rewind(ctx context.Context, partition int) (err error) {
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
-	return pastClearing(ctx, noStoreOfConsumer, func() error {
-		_, err := b.consumer(ctx, partition)
-		return err
-	})
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		_, err = b.consumer(ctx, partition)
+		if !isAPIError(err, codeConsumerCreate) || wait > time.Second {
+			return err
+		}
+		// The server may still be writing the state of the consumer that was
+		// deleted, into a directory that goes.
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // Next returns the StreamSeq of the first message of a partition at or after

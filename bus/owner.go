@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/piccolo-counter/piccolo"
 )
@@ -13,6 +14,8 @@ type owner struct {
 	database string // empty for a bus that is no writer's
 	writer   string // tells two that brought copies of one database apart
 	adopt    bool
+
+	taken *sync.Map // partitions that the writer has named itself in the consumer of
 }
 
 // Own says which database, by its id, the partitions that are subscribed to
@@ -40,6 +43,16 @@ func (o owner) admits(partition int, metadata map[string]string) error {
 	}
 	return fmt.Errorf("%w: partition %d belongs to database %s, and this one is %s: give this writer that database (restore it from a backup if it is gone), or move the partition here with: piccolo stream move",
 		piccolo.ErrOwned, partition, have, o.database)
+}
+
+// again says why the owner may not subscribe once more to a partition whose
+// consumer has this metadata, or nil. Whoever was superseded must not take it
+// back, or two writers would take it from one another.
+func (o owner) again(partition int, metadata map[string]string) error {
+	if _, taken := o.taken.Load(partition); !taken {
+		return nil
+	}
+	return o.superseded(partition, metadata)
 }
 
 // superseded says whether another writer has taken the partition over since

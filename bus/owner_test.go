@@ -80,17 +80,36 @@ func TestCopyOfADatabaseSupersedes(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	r.Own("same", false)
-	r.subscribe(t, 0)
+	_, stop := r.subscribe(t, 0)
 	if _, err := r.State(soon(t), 0); err != nil {
 		t.Fatal(err)
 	}
 	copied := r.join(t)
 	copied.Own("same", false)
-	copied.subscribe(t, 0)
+	_, stopCopied := copied.subscribe(t, 0)
 	if _, err := r.State(soon(t), 0); !errors.Is(err, piccolo.ErrFenced) {
 		t.Errorf("the state of the one before: got error %v, want %v", err, piccolo.ErrFenced)
 	}
 	if _, err := copied.State(soon(t), 0); err != nil {
 		t.Error(err)
 	}
+
+	// Its subscription ended by that, too. To subscribe again takes nothing back,
+	// also where the other one has made the consumer anew.
+	refused := func() {
+		t.Helper()
+		if _, err := r.Subscribe(soon(t), 0, drop, func(error) {}); !errors.Is(err, piccolo.ErrFenced) {
+			t.Errorf("the one before subscribes again: got error %v, want %v", err, piccolo.ErrFenced)
+		}
+		if _, err := copied.State(soon(t), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	refused()
+	stop()
+	stopCopied()
+	if err := copied.Rewind(soon(t), 0); err != nil {
+		t.Fatal(err)
+	}
+	refused()
 }

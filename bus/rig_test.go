@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"testing"
@@ -65,14 +66,24 @@ func start(t *testing.T) *rig {
 	return r
 }
 
-// anew deletes the stream and makes it again.
+// anew deletes the stream and makes it again. The server may still be clearing
+// the directories of the one before away, and then makes no other.
 func (r *rig) anew(t *testing.T) {
 	t.Helper()
 	if err := r.js.DeleteStream(soon(t), bus.Stream); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Provision(soon(t), options); err != nil {
-		t.Fatal(err)
+	ctx := soon(t)
+	for {
+		err := r.Provision(ctx, options)
+		var refused *jetstream.APIError
+		if errors.As(err, &refused) && refused.Description == "error creating store for stream" {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
 	}
 }
 

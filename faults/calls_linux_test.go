@@ -73,7 +73,7 @@ func TestCallFails(t *testing.T) {
 						s.signalChild(syscall.SIGTERM)
 						select {
 						case <-s.now.exited:
-						case <-time.After(timeout / 2):
+						case <-time.After(2 * timeout):
 							s.kill()
 						}
 					}

@@ -391,6 +391,13 @@ var mutants = []mutant{
 		pkg:  stream, tests: "TestCopyOfADatabaseSupersedes",
 	},
 	{
+		name: "copy-taken-back", breaks: "one writer per partition, with two copies of one database",
+		file: "bus/owner.go",
+		old:  "	return o.superseded(partition, metadata)",
+		new:  "	return nil",
+		pkg:  stream, tests: "TestCopyOfADatabaseSupersedes",
+	},
+	{
 		name: "file-unchecked", breaks: "what is acked is in the file that anyone finds",
 		file: "sqlite/fold.go",
 		old:  "	if err := s.files.check(); err != nil {",

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"go.yaml.in/yaml/v3"
 )
 
 const prometheusDir = "../../ops/prometheus"
@@ -90,5 +93,65 @@ func TestAlertRules(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v: %s", strings.Join(args, " "), err, out)
 		}
+	}
+}
+
+// Every alert has a test in which it fires and one in which it does not, on the
+// metrics that it looks at.
+func TestEveryAlertIsTested(t *testing.T) {
+	t.Parallel()
+	read := func(name string, into any) {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(prometheusDir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(text, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}
+	read("piccolo.rules.yml", &rules)
+	type expected struct {
+		Expr    string
+		Samples []any `yaml:"exp_samples"`
+	}
+	type test struct {
+		Name        string
+		Series      []struct{ Series string } `yaml:"input_series"`
+		Expressions []expected                `yaml:"promql_expr_test"`
+	}
+	var tests struct{ Tests []test }
+	read("piccolo.test.yml", &tests)
+	metric := regexp.MustCompile(`\b(?:piccolo_[a-z_]+|process_[a-z_]+|up)\b`)
+	checked := 0
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			for name, fires := range map[string]bool{rule.Alert + " fires": true, rule.Alert + " is quiet": false} {
+				i := slices.IndexFunc(tests.Tests, func(c test) bool { return c.Name == name })
+				if i < 0 {
+					t.Errorf("there is no test %q", name)
+					continue
+				}
+				c := tests.Tests[i]
+				if len(c.Expressions) != 1 || !strings.Contains(c.Expressions[0].Expr, `"`+rule.Alert+`"`) || len(c.Expressions[0].Samples) > 0 != fires {
+					t.Errorf("%q tests %+v", name, c.Expressions)
+				}
+				series := fmt.Sprint(c.Series)
+				for _, m := range metric.FindAllString(rule.Expr, -1) {
+					if !strings.Contains(series, m+"{") {
+						t.Errorf("%q lacks %s", name, m)
+					}
+				}
+				checked++
+			}
+		}
+	}
+	if checked < 2*14 {
+		t.Errorf("%d tests", checked)
 	}
 }

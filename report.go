@@ -21,6 +21,7 @@ type Report struct {
 	Warning string    `json:"warning,omitempty"` // what is worth knowing besides
 	Error   string    `json:"error,omitempty"`   // the last that was logged
 	ErrorAt time.Time `json:"error_at,omitzero"`
+	Ended   string    `json:"ended,omitempty"` // in its last report: how it ended
 
 	Ingress *IngressReport `json:"ingress,omitempty"`
 	Writer  *WriterReport  `json:"writer,omitempty"`

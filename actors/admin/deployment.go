@@ -20,6 +20,7 @@ const (
 // the plots, and the state of each process.
 type Deployment struct {
 	mu        sync.Mutex
+	since     time.Time
 	processes map[string]*process // by id
 	points    []Point             // oldest first
 	snapshot  Snapshot
@@ -77,6 +78,7 @@ type Snapshot struct {
 	Processes    []Process     `json:"processes"`
 	Hottest      []piccolo.Hot `json:"hottest"`
 	Conservation Conservation  `json:"conservation"`
+	Unserved     []int         `json:"unserved"` // partitions of which no writer reports
 }
 
 // Process is one line of the list of processes.
@@ -89,7 +91,9 @@ type Process struct {
 	Started  int64    `json:"started"` // Unix time in ms
 	API      string   `json:"api"`
 	Admin    string   `json:"admin"`
-	Silent   float64  `json:"silent"` // seconds, 0 while it reports
+	Silent   float64  `json:"silent"`   // seconds, 0 while it reports
+	Ended    string   `json:"ended"`    // "stopped", or "failed, " and why; empty while it runs
+	EndedAt  int64    `json:"ended_at"` // Unix time in ms, 0 for never
 	Unready  string   `json:"unready"`
 	Warning  string   `json:"warning"`
 	Error    string   `json:"error"`
@@ -118,7 +122,7 @@ type Conservation struct {
 
 // NewDeployment makes a deployment of which nothing has been heard.
 func NewDeployment() *Deployment {
-	return &Deployment{processes: make(map[string]*process), changed: make(chan struct{})}
+	return &Deployment{since: time.Now(), processes: make(map[string]*process), changed: make(chan struct{})}
 }
 
 // Take takes in a report.
@@ -128,9 +132,20 @@ func (d *Deployment) Take(r piccolo.Report) {
 	p := d.processes[r.ID]
 	switch {
 	case p == nil:
+		d.replace(&r)
 		d.processes[r.ID] = &process{before: r, last: r, heard: time.Now()}
 	case r.At.After(p.last.At):
 		p.before, p.last, p.heard = p.last, r, time.Now()
+	}
+}
+
+// replace forgets whoever was, before it ended, where a process is that has just
+// started.
+func (d *Deployment) replace(r *piccolo.Report) {
+	for id, p := range d.processes {
+		if !p.alive(time.Now()) && p.last.Host == r.Host && p.last.Role == r.Role && p.last.Admin == r.Admin && r.Started.After(p.last.Started) {
+			delete(d.processes, id)
+		}
 	}
 }
 
@@ -158,7 +173,10 @@ func (d *Deployment) Tick(now time.Time) {
 		}
 	}
 	all := d.sorted()
-	s := Snapshot{Point: point(all, now), Processes: []Process{}, Hottest: hottestOf(all, now), Conservation: conserve(all)}
+	s := Snapshot{Point: point(all, now), Processes: []Process{}, Hottest: hottestOf(all, now), Conservation: conserve(all), Unserved: []int{}}
+	if now.Sub(d.since) > silent { // before that, some may not have been heard yet
+		s.Unserved = unserved(all, now)
+	}
 	for _, p := range all {
 		s.Processes = append(s.Processes, p.line(now))
 	}
@@ -200,7 +218,7 @@ func (d *Deployment) sorted() []*process {
 }
 
 // alive says whether the process still reports.
-func (p *process) alive(now time.Time) bool { return now.Sub(p.heard) < silent }
+func (p *process) alive(now time.Time) bool { return p.last.Ended == "" && now.Sub(p.heard) < silent }
 
 // span is between the last two reports, in seconds; 0 where there is but one.
 func (p *process) span() float64 { return p.last.At.Sub(p.before.At).Seconds() }
@@ -309,7 +327,10 @@ func (p *process) line(now time.Time) Process {
 	if !r.ErrorAt.IsZero() {
 		l.ErrorAt = r.ErrorAt.UnixMilli()
 	}
-	if !p.alive(now) {
+	switch {
+	case r.Ended != "":
+		l.Ended, l.EndedAt = r.Ended, r.At.UnixMilli()
+	case !p.alive(now):
 		l.Silent = now.Sub(p.heard).Seconds()
 	}
 	if in, before := r.Ingress, p.before.Ingress; in != nil && before != nil {
@@ -386,6 +407,30 @@ func conserve(all []*process) (c Conservation) {
 	c.InMemory = c.Accepted - min(c.Published, c.Accepted)
 	c.Backlog = c.Published - min(c.Folded, c.Published)
 	return c
+}
+
+// unserved are the partitions of which no writer reports, of as many as there
+// are.
+func unserved(all []*process, now time.Time) []int {
+	served, of := make(map[int]bool), 0
+	for _, p := range all {
+		if !p.alive(now) {
+			continue
+		}
+		of = max(of, p.last.Of)
+		if p.last.Writer != nil {
+			for _, partition := range p.last.Writer.Partitions {
+				served[partition] = true
+			}
+		}
+	}
+	partitions := []int{}
+	for partition := range of {
+		if !served[partition] {
+			partitions = append(partitions, partition)
+		}
+	}
+	return partitions
 }
 
 func difference(a, b uint64) uint64 { return max(a, b) - min(a, b) }

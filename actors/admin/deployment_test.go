@@ -104,3 +104,45 @@ func TestConservation(t *testing.T) {
 		}
 	}
 }
+
+// A process that ends says how; one that starts where another was takes its
+// place; and partitions that no writer reports on are named.
+func TestDeploymentKnowsWhoEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := admin.NewDeployment()
+		tick := func(reports ...piccolo.Report) admin.Snapshot {
+			for _, r := range reports {
+				d.Take(r)
+			}
+			d.Tick(time.Now())
+			s, _ := d.Now()
+			return s
+		}
+		at := func(r piccolo.Report, id, ended string) piccolo.Report {
+			r.ID, r.Host, r.Admin, r.Of, r.Ended = id, "h", "http://127.0.0.1:1", 4, ended
+			if r.Started.IsZero() {
+				r.Started = time.Now()
+			}
+			return r
+		}
+		writer := at(writerSays(time.Now(), 8, 800), "w", "")
+		if s := tick(at(ingressSays(time.Now(), 1000, 10, 900), "i", ""), writer); len(s.Unserved) != 0 {
+			t.Errorf("at the start, partitions %v have no writer", s.Unserved)
+		}
+		time.Sleep(5 * time.Second)
+		last := writerSays(time.Now(), 9, 850)
+		last.Started = writer.Started
+		s := tick(at(ingressSays(time.Now(), 1000, 10, 900), "i", ""), at(last, "w", "failed, disk I/O error"))
+		if p := s.Processes[1]; p.Ended != "failed, disk I/O error" || p.EndedAt != time.Now().UnixMilli() || p.Silent != 0 || p.Folded != 0 || s.Point.Folded != 0 {
+			t.Errorf("%+v", p)
+		}
+		if s.Conservation.Folded != 850 || len(s.Unserved) != 4 {
+			t.Errorf("%+v, partitions %v have no writer", s.Conservation, s.Unserved)
+		}
+		time.Sleep(10 * time.Second)
+		s = tick(at(writerSays(time.Now(), 9, 850), "v", ""), at(ingressSays(time.Now(), 1000, 10, 900), "i", ""))
+		if len(s.Processes) != 2 || s.Processes[1].ID != "v" || s.Processes[1].Ended != "" || len(s.Unserved) != 3 || s.Unserved[2] != 2 {
+			t.Errorf("%+v, partitions %v have no writer", s.Processes, s.Unserved)
+		}
+	})
+}

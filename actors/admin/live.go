@@ -80,7 +80,7 @@ func (l *live) events(w http.ResponseWriter, r *http.Request) {
 	if !send("points", l.deployment.Points()) {
 		return
 	}
-	for send("snapshot", s) {
+	for send("snapshot", shown(s)) {
 		select {
 		case <-changed:
 			s, changed = l.deployment.Now()
@@ -90,11 +90,28 @@ func (l *live) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// shown is a snapshot for the page. Values are text in it, since a number of
+// JavaScript does not hold every int64.
+func shown(s Snapshot) any {
+	type hot struct {
+		piccolo.Hot
+		Value *int64 `json:"value,omitempty,string"`
+	}
+	hottest := make([]hot, len(s.Hottest))
+	for i, h := range s.Hottest {
+		hottest[i] = hot{h, h.Value}
+	}
+	return struct {
+		Snapshot
+		Hottest []hot `json:"hottest"`
+	}{s, hottest}
+}
+
 // foundKeys is how many keys a search shows.
 const foundKeys = 12
 
-// find answers with the keys that start with ?prefix= and their values now. They
-// are written as text, since a number of JavaScript does not hold every int64.
+// find answers with the keys that start with ?prefix= and their values now, as
+// text, too.
 func (l *live) find(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()

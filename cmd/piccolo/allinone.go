@@ -47,7 +47,7 @@ func (c *allInOneCmd) Validate() error {
 	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate(), c.streamFlags.Validate(), c.gearFlags.check(), c.traceFlags.check())
 }
 
-func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
+func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err error) {
 	start := time.Now()
 	ctx := context.Background()
 	reload := newReloader(log)
@@ -60,7 +60,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 	}
 	defer unlock()
 	unclean, stopped := markRunning(c.Data, log)
-	defer stopped()
+	defer func() { stopped(err) }()
 
 	store, release, err := openDatabase(ctx, c.dbPath(c.dataFlags), log, nil)
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, out output) error {
 		return err
 	}
 	conn.Own(store.ID(), true) // the stream is this process's own, too
-	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, c.Partitions)
+	s := newService(log, last, conn, c.stopFlags, c.dataFlags, unclean, c.Partitions)
 	s.reload, s.sync = reload, c.Sync
 	s.freshness = c.Freshness
 	s.openTraces("all-in-one", &c.traceFlags)

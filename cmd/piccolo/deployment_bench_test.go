@@ -61,7 +61,7 @@ func (d *deployment) connect() *bus.Bus {
 // service is a process's worth of it.
 func (d *deployment) service() (*service, dataFlags) {
 	data := dataFlags{Data: d.b.TempDir()}
-	s := newService(slog.New(slog.DiscardHandler), d.connect(), stopFlags{StopTimeout: time.Minute}, data, false, d.count)
+	s := newService(slog.New(slog.DiscardHandler), new(lastError), d.connect(), stopFlags{StopTimeout: time.Minute}, data, false, d.count)
 	s.freshness = 35 * time.Millisecond
 	return s, data
 }

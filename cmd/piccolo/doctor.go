@@ -122,7 +122,7 @@ func (c *doctorCmd) service(ctx context.Context, d *diagnosis) (running bool) {
 	var refused *net.OpError
 	switch {
 	case errors.As(err, &refused):
-		d.warn("service", "nobody answers at "+c.Admin, "start one with piccolo all-in-one, or name its admin address with --admin; if it ended, its log or journalctl -u piccolo says why")
+		c.nobody(d)
 		return false
 	case err != nil:
 		d.wrong("service", err.Error(), "name the admin address of a piccolo with --admin")
@@ -137,6 +137,20 @@ func (c *doctorCmd) service(ctx context.Context, d *diagnosis) (running bool) {
 		}
 	}
 	return true
+}
+
+// nobody says why nobody answers at the admin address, as far as the data
+// directory tells.
+func (c *doctorCmd) nobody(d *diagnosis) {
+	says := "nobody answers at " + c.Admin
+	switch ended, running := lastOf(c.Data); {
+	case running != 0:
+		d.warn("service", fmt.Sprintf("%s, but process %d works with %s", says, running, c.Data), "name its admin address with --admin: its log has it, and a writer's is 127.0.0.1:3335 by default")
+	case ended != "":
+		d.wrong("service", says+"; "+ended, "put right what that says, and start it again; its log, or journalctl -u piccolo, has what came before")
+	default:
+		d.warn("service", says, "start one with piccolo all-in-one, or name its admin address with --admin; if it ended, its log or journalctl -u piccolo says why")
+	}
 }
 
 // ports looks whether a piccolo could listen where it is to.

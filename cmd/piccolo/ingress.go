@@ -28,7 +28,7 @@ func (c *ingressCmd) Validate() error {
 	return errors.Join(c.ingressFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.check(), c.traceFlags.check())
 }
 
-func (c *ingressCmd) Run(log *slog.Logger) error {
+func (c *ingressCmd) Run(log *slog.Logger, last *lastError) (err error) {
 	reload := newReloader(log)
 	unlock, err := lockDir(c.Data)
 	if err != nil {
@@ -36,7 +36,7 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 	}
 	defer unlock()
 	unclean, stopped := markRunning(c.Data, log)
-	defer stopped()
+	defer func() { stopped(err) }()
 	conn, err := c.natsFlags.connect("ingress", log)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (c *ingressCmd) Run(log *slog.Logger) error {
 		return err
 	}
 
-	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, partitions)
+	s := newService(log, last, conn, c.stopFlags, c.dataFlags, unclean, partitions)
 	s.reload = reload
 	s.freshness = c.Freshness
 	s.openTraces("ingress", &c.traceFlags)

@@ -15,6 +15,10 @@ import (
 // to guess whether the one before still works, as with a lease; and if the lock
 // were to fail, the database's fence lets only the last to open it commit.
 
+// lockName is the lock of a data directory. It has the number of the process that
+// took it last.
+const lockName = "lock"
+
 // lockDir makes the data directory, where there is none, and takes it for this
 // process.
 func lockDir(dir string) (unlock func(), err error) { return lockDirWaiting(dir, nil) }
@@ -25,7 +29,7 @@ func lockDirWaiting(dir string, log *slog.Logger) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("data directory: %w: choose another with --data", err)
 	}
-	unlock, err = lockFile(filepath.Join(dir, "lock"), log)
+	unlock, err = lockFile(filepath.Join(dir, lockName), log)
 	if errors.As(err, new(lockedError)) {
 		return nil, fmt.Errorf("data directory %s is %w: stop it, or choose another with --data", dir, err)
 	}

@@ -85,19 +85,25 @@ func command(args []string, stdout, stderr io.Writer) (code int) {
 		lastWords(err)
 		return exitUsage
 	}
-	log := newLogger(stderr, c.LogFormat, c.LogLevel)
+	log, last := keepErrors(newLogger(stderr, c.LogFormat, c.LogLevel))
 	ctx.Bind(log)
+	ctx.Bind(last)
 	ctx.Bind(output{stdout, stderr})
 	err = ctx.Run()
 	if err == nil {
 		return 0
 	}
-	if errors.Is(err, piccolo.ErrFenced) {
-		err = fmt.Errorf("%w: run one writer per database", err)
-	}
-	log.Error("piccolo failed", "error", err)
+	log.Error("piccolo failed", "error", explained(err))
 	lastWords(err)
 	return exitCode(err)
+}
+
+// explained is why a command failed, with what to do where only that is missing.
+func explained(err error) error {
+	if errors.Is(err, piccolo.ErrFenced) {
+		return fmt.Errorf("%w: run one writer per database", err)
+	}
+	return err
 }
 
 // formatHelp says of a flag what it does, its default, and its name in the

@@ -20,8 +20,6 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-
-	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 // browser is a page in Chromium, and everything in it that went wrong.
@@ -49,8 +47,8 @@ func openBrowser(t *testing.T, origin string) *browser {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("no-proxy-server", true), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(2*time.Minute))
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+		chromedp.Flag("no-proxy-server", true), chromedp.UserDataDir(t.TempDir()))
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -74,6 +72,12 @@ func openBrowser(t *testing.T, origin string) *browser {
 		}
 	}))
 	t.Cleanup(cancel)
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[int]("1")); err != nil { // the browser starts
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(b.ctx, network.Enable, network.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 
@@ -97,11 +101,19 @@ func eval[T any](b *browser, expression string) T {
 // await returns when an expression is true.
 func (b *browser) await(expression string) {
 	b.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !eval[bool](b, "Boolean("+expression+")"); time.Sleep(50 * time.Millisecond) {
+	b.until(expression, func() bool { return eval[bool](b, "Boolean("+expression+")") }, func() string {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return fmt.Sprintf("%v: %s", b.problems, eval[string](b, "document.body.innerText"))
+	})
+}
+
+// until returns when something is true; if it never is, it says what there is.
+func (b *browser) until(what string, is func() bool, have func() string) {
+	b.t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.t.Fatalf("%s never came true: %v: %s", expression, b.problems, eval[string](b, "document.body.innerText"))
+			b.t.Fatalf("%s never came true: %s", what, have())
 		}
 	}
 }
@@ -115,7 +127,7 @@ func (b *browser) text(selector string) string {
 func (b *browser) size(width, height int64, theme string) {
 	b.t.Helper()
 	_, err := chromedp.Call(b.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
-		Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 600,
+		Width: width, Height: height, ScreenWidth: width, ScreenHeight: height, DeviceScaleFactor: 1, Mobile: width < 600,
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -176,7 +188,7 @@ func TestPageInABrowser(t *testing.T) {
 		t.Skip("a browser takes a while")
 	}
 	data := t.TempDir()
-	p := startAllInOne(t, "--data", data, "--listen", "127.0.0.1:0", "--admin", port.Free(t)) // where it comes back
+	p := startAllInOne(t, "--data", data, "--listen", "127.0.0.1:0")
 	admin := adminOf(p)
 	b := openBrowser(t, admin)
 
@@ -198,12 +210,6 @@ func TestPageInABrowser(t *testing.T) {
 	}
 	load(p.api)
 
-	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[int]("1")); err != nil { // the browser starts
-		t.Fatal(err)
-	}
-	if _, err := chromedp.Call(b.ctx, network.Enable, network.EnableParams{}); err != nil {
-		t.Fatal(err)
-	}
 	b.size(1320, 900, "light")
 	b.do(chromedp.Navigate(admin + "/"))
 	b.await(`document.querySelector("#state").textContent.startsWith("live")`)

@@ -199,6 +199,7 @@ func (p *process) start() {
 // logs reads the log up to a line with these words and this attribute.
 func (p *process) logs(words, attr, value string) map[string]any {
 	p.t.Helper()
+	defer time.AfterFunc(2*time.Minute, func() { _ = p.cmd.Process.Kill() }).Stop() // which ends its log
 	for {
 		text, err := p.stderr.ReadString('\n')
 		p.all.WriteString(text)

@@ -28,8 +28,9 @@ type reporter struct {
 	admin  string
 	checks []admin.Check
 
-	stop chan struct{}
-	once sync.Once
+	ended string // how the process did, once stop is closed
+	stop  chan struct{}
+	once  sync.Once
 }
 
 // reportEvery is how often a process tells of itself.
@@ -40,6 +41,8 @@ func (s *service) openReporter(role, admin string, checks []admin.Check) *report
 	r := &reporter{service: s, role: role, admin: admin, checks: checks, stop: make(chan struct{})}
 	s.metrics.Gauge("piccolo_conservation_broken_increments", "Increments by which accepted = in memory + backlog + folded fails; must be 0.",
 		func() float64 { now, _ := s.deployment.Now(); return float64(now.Conservation.Broken) })
+	s.metrics.Gauge("piccolo_unserved_partitions", "Partitions of which no writer reports to this process.",
+		func() float64 { now, _ := s.deployment.Now(); return float64(len(now.Unserved)) })
 	s.metrics.Gauge("piccolo_ready", "1 where every check of /readyz passed within the last second.", r.ready)
 	s.metrics.Gauge("piccolo_disk_free_bytes", "What this user may still write to the file system of the data directory; -1 where that is unknown.",
 		func() float64 { free, _ := diskSpace(s.dir); return free })
@@ -101,7 +104,7 @@ func (r *reporter) Execute() error {
 	defer tick.Stop()
 	connections := uint64(1) // on which the stream has been asked
 	for {
-		report := r.report()
+		report := r.report(reportEvery)
 		r.last.Store(report)
 		r.deployment.Take(*report)
 		if err := r.conn.Report(report); err != nil {
@@ -121,8 +124,19 @@ func (r *reporter) Execute() error {
 		select {
 		case <-tick.C:
 		case <-r.stop:
+			r.lastReport()
 			return nil
 		}
+	}
+}
+
+// lastReport tells the others that this process ends, and why. What is counted
+// in it is final: the group interrupts the reporter after those who count.
+func (r *reporter) lastReport() {
+	report := r.report(reportEvery / 4) // a stop waits for nobody who does not answer
+	report.Ended = r.ended
+	if err := r.conn.Report(report); err != nil {
+		r.log.Debug("the last report was not sent", "error", err)
 	}
 }
 
@@ -144,11 +158,21 @@ func (r *reporter) samePartitions() (known bool, err error) {
 	return true, nil
 }
 
-// Interrupt stops the actor.
-func (r *reporter) Interrupt(error) { r.once.Do(func() { close(r.stop) }) }
+// Interrupt stops the actor. It tells of err, with which the first of the actors
+// ended.
+func (r *reporter) Interrupt(err error) {
+	r.once.Do(func() {
+		r.ended = "stopped"
+		if err != nil {
+			r.ended = failure(err)
+		}
+		close(r.stop)
+	})
+}
 
-func (r *reporter) report() *piccolo.Report {
-	ctx, cancel := context.WithTimeout(context.Background(), reportEvery)
+// report takes no longer than limit to find out how this process is.
+func (r *reporter) report(limit time.Duration) *piccolo.Report {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	host, _ := os.Hostname()
 	report := &piccolo.Report{

@@ -30,7 +30,7 @@ func newGrownStream(t *testing.T) *grownStream {
 	if err := conn.Provision(t.Context(), bus.StreamOptions{Partitions: 2, MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
-	s := newService(discard, conn, stopFlags{}, dataFlags{Data: t.TempDir()}, false, 2)
+	s := newService(discard, new(lastError), conn, stopFlags{}, dataFlags{Data: t.TempDir()}, false, 2)
 	g.id = s.id
 	r := s.openReporter("ingress", "", nil)
 	go func() { g.ended <- r.Execute() }()

@@ -45,10 +45,8 @@ type service struct {
 	store   *sqlite.Store    // with the writer
 }
 
-// newService makes a service of what every process has. Its logger is the one to
-// use from then on.
-func newService(log *slog.Logger, conn *bus.Bus, stop stopFlags, data dataFlags, unclean bool, partitions int) *service {
-	log, last := keepErrors(log)
+// newService makes a service of what every process has.
+func newService(log *slog.Logger, last *lastError, conn *bus.Bus, stop stopFlags, data dataFlags, unclean bool, partitions int) *service {
 	return &service{
 		log: log, metrics: newPulse(), conn: conn, stop: stop,
 		id: piccolo.NewProducer(), dir: data.Data, unclean: unclean, partitions: partitions,

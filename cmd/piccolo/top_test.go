@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func TestTop(t *testing.T) {
 		t.Errorf("%+v", s.Hottest)
 	}
 	code, stdout, stderr = piccoloRun(t, "top", "--nats", nats, "--count", "2")
-	if code != 0 || strings.Count(stdout, "accepted 20 = in memory 0 + backlog 0 + folded 20  ✓") != 2 ||
+	if code != 0 || strings.Count(stdout, "✓ accepted 20 = in memory 0 + backlog 0 + folded 20") != 2 ||
 		!strings.Contains(stdout, `"<hot>\x1b[2J"`) || !strings.Contains(stdout, "all-in-one") || strings.Contains(stdout, "\x1b") {
 		t.Errorf("exit %d: %q %s", code, stdout, stderr)
 	}
@@ -41,18 +42,58 @@ func TestTop(t *testing.T) {
 func TestTopText(t *testing.T) {
 	t.Parallel()
 	value := int64(-1234567)
-	s := admin.Snapshot{
+	p := picture{points: []admin.Point{{Accepted: 1}, {Accepted: 4}}, Snapshot: admin.Snapshot{
 		Hottest:      []piccolo.Hot{{Key: strings.Repeat("ü", 100), Moved: 12.34, Value: &value}},
 		Conservation: admin.Conservation{Accepted: 5, Folded: 6, Broken: 1, Followed: true},
-		Processes:    []admin.Process{{Role: "writer", Silent: 90}, {Role: "ingress", Unready: "nats: away", Error: "key \x1b[2J"}, {Role: "all-in-one", Warning: "disk: 1 KiB is free"}},
-	}
-	text := topText(s, []admin.Point{{Accepted: 1}, {Accepted: 4}}, 240, false)
-	for _, want := range []string{"✗ 1 increment does not add up", "silent for 1m30s", "not ready, nats: away; last error", "disk: 1 KiB is free", "-1,234,567", "ü…", "▃█", "backlog", "unknown"} {
+		Unserved:     []int{3},
+		Processes: []admin.Process{
+			{Role: "ingress", Ended: "stopped"}, {Role: "writer", Silent: 90}, {Role: "ingress", Unready: "nats: away", Error: "key \x1b[2J"},
+			{Role: "all-in-one", Warning: "disk: 1 KiB is free"}, {Role: "writer", Ended: "failed, disk I/O error"},
+		},
+	}}
+	text := p.text(wide, false)
+	for _, want := range []string{
+		"✗ accepted 5", "1 increment does not add up: run piccolo verify", "no writer reports on partition 3", "silent for 1m30s", "not ready, nats: away; last error",
+		"disk: 1 KiB is free", "failed, disk I/O error, ", "stopped, ", "-1,234,567", "ü…", "▃█", "backlog", "unknown",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
 	if strings.Contains(text, "\x1b") {
 		t.Errorf("what is said controls the terminal: %q", text)
+	}
+
+	// Where there is little room, what is said of who is in trouble stands below it,
+	// and comes before all others.
+	text = p.text(size{80, 24}, false)
+	if lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n"); len(lines) > 24 || !strings.HasPrefix(lines[18], "✗ writer") || lines[19] != "  silent for 1m30s" || !strings.HasPrefix(lines[len(lines)-1], "  and ") {
+		t.Errorf("%d lines:\n%s", len(lines), text)
+	}
+	for _, line := range strings.Split(text, "\n") {
+		if n := len([]rune(line)); n > 80 {
+			t.Errorf("%d characters: %s", n, line)
+		}
+	}
+
+	for says, p := range map[string]picture{
+		"no process reports on nats://there: is a piccolo running there?": {nats: "nats://there"},
+		"nats://there: gone away": {nats: "nats://there", away: errors.New("gone away")},
+	} {
+		if text := p.text(wide, false); !strings.Contains(text, says) {
+			t.Errorf("no %q in\n%s", says, text)
+		}
+	}
+}
+
+// A line is cut to what is seen of it, and keeps its colours.
+func TestClip(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"four": "four", "fives": "five", "\x1b[31mrot\x1b[0mblau": "\x1b[31mrot\x1b[0mb", "ünühü": "ünüh", "\x1b[1mfives\x1b[0m": "\x1b[1mfive\x1b[0m",
+	} {
+		if got := clip(line, 4); got != want {
+			t.Errorf("%q becomes %q, want %q", line, got, want)
+		}
 	}
 }

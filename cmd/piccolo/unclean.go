@@ -1,16 +1,32 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Two files in the data directory tell of the process that works there: running
+// is there as long as it runs, and stays when it is killed; ended has why it
+// failed, until the next one starts.
+const (
+	runningFile = "running"
+	endedFile   = "ended"
 )
 
 // markRunning leaves a mark in the data directory for as long as this process
 // runs, and says whether the one before it left one: it was killed, or lost
-// power. That is safe, and worth knowing.
-func markRunning(dir string, log *slog.Logger) (unclean bool, done func()) {
-	path := filepath.Join(dir, "running")
+// power. That is safe, and worth knowing. Of a process that fails, the reason
+// stays.
+func markRunning(dir string, log *slog.Logger) (unclean bool, done func(error)) {
+	path, ended := filepath.Join(dir, runningFile), filepath.Join(dir, endedFile)
 	_, err := os.Stat(path)
 	unclean = err == nil
 	if unclean {
@@ -19,5 +35,35 @@ func markRunning(dir string, log *slog.Logger) (unclean bool, done func()) {
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		log.Warn("an unclean stop will not be noticed", "error", err)
 	}
-	return unclean, func() { _ = os.Remove(path) }
+	_ = os.Remove(ended)
+	return unclean, func(err error) {
+		_ = os.Remove(path)
+		if err != nil {
+			_ = os.WriteFile(ended, []byte(failure(err)+"\n"), 0o644) // the log has it, too
+		}
+	}
+}
+
+// lastOf says of the process that worked in a data directory how it ended, and
+// which runs there, 0 for none. It is empty where one runs, none has, or the last
+// one stopped as it was told to.
+func lastOf(dir string) (ended string, running int) {
+	path := filepath.Join(dir, endedFile)
+	if said, err := os.ReadFile(path); err == nil {
+		ago := ""
+		if info, err := os.Stat(path); err == nil {
+			ago = " " + ageText(time.Since(info.ModTime()).Round(time.Second)) + " ago"
+		}
+		return "the last one with " + dir + " ended" + ago + ": " + strings.TrimSpace(string(said)), 0
+	}
+	if _, err := os.Stat(filepath.Join(dir, runningFile)); errors.Is(err, fs.ErrNotExist) {
+		return "", 0
+	}
+	// The lock is not tried: a process that starts just now would be refused it.
+	text, _ := os.ReadFile(filepath.Join(dir, lockName))
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return "the last one with " + dir + " was killed or lost power", 0
+	}
+	return "", pid
 }

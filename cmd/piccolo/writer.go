@@ -35,7 +35,8 @@ func (c *writerCmd) Validate() error {
 	return errors.Join(c.writerFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.check(), c.traceFlags.check())
 }
 
-func (c *writerCmd) Run(log *slog.Logger) error {
+func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
+	reload := newReloader(log) // a writer has nothing to reload, and SIGHUP is no reason to die
 	ctx := context.Background()
 	var wait *slog.Logger
 	if c.Standby {
@@ -47,7 +48,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	}
 	defer unlock()
 	unclean, stopped := markRunning(c.Data, log)
-	defer stopped()
+	defer func() { stopped(err) }()
 	store, release, err := openDatabase(ctx, c.dbPath(c.dataFlags), log, wait)
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	}
 
 	conn.Own(store.ID(), false)
-	s := newService(log, conn, c.stopFlags, c.dataFlags, unclean, count)
+	s := newService(log, last, conn, c.stopFlags, c.dataFlags, unclean, count)
 	s.freshness = c.Freshness
 	s.openTraces("writer", &c.traceFlags)
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
@@ -96,6 +97,7 @@ func (c *writerCmd) Run(log *slog.Logger) error {
 	g := newGroup(log)
 	g.signals(syscall.SIGINT, syscall.SIGTERM)
 	g.add("notifier", notifier)
+	g.add("reload", reload)
 	g.add("database", newWatch(store.Check))
 	g.add("writer", writer)
 	if s.traces != nil {

@@ -158,9 +158,11 @@ function processes(list) {
       row.append(cell);
     }
     row.firstElementChild.append(element("span", undefined, "dot"), element("span"));
+    for (const cell of row.querySelectorAll(".says")) cell.append(element("div"));
     return row;
   }, (row, p) => {
-    row.className = p.silent > 0 ? "silent" : p.unready ? "wrong" : p.warning ? "warn" : "";
+    const how = condition(p);
+    row.className = how.className;
     const cells = row.children;
     set(cells[0].lastElementChild, p.role);
     set(cells[1], p.host + ":" + p.pid + (p.partitions.length ? " · partition " + spans(p.partitions) : ""));
@@ -174,9 +176,24 @@ function processes(list) {
     set(cells[6], ingress ? text.count(p.in_memory) : "");
     set(cells[7], writer ? text.count(p.backlog) : "");
     set(cells[8], writer ? text.time(p.freshness) : "");
-    set(cells[9], p.silent > 0 ? "silent for " + text.age(1000 * p.silent) : p.unready ? "not ready, " + p.unready : p.warning || "ready");
-    set(cells[10], p.error ? text.age(Date.now() - p.error_at) + " ago: " + p.error : "none");
+    say(cells[9], how.says);
+    say(cells[10], p.error ? text.age(Date.now() - p.error_at) + " ago: " + p.error : "none");
   });
+}
+
+// say puts words into a cell that has room for some, and all of them into its
+// title.
+function say(cell, words) {
+  set(cell.firstElementChild, words);
+  cell.title = words;
+}
+
+// condition is how a process is, or how it ended.
+function condition(p) {
+  if (p.ended) return { className: p.ended === "stopped" ? "stopped" : "wrong", says: p.ended + ", " + text.age(Date.now() - p.ended_at) + " ago" };
+  if (p.silent > 0) return { className: "silent", says: "silent for " + text.age(1000 * p.silent) };
+  if (p.unready) return { className: "wrong", says: "not ready, " + p.unready };
+  return p.warning ? { className: "warn", says: p.warning } : { className: "", says: "ready" };
 }
 
 // spans writes numbers in order as 0-2,5.
@@ -191,12 +208,13 @@ function spans(numbers) {
 }
 
 function state(snapshot) {
-  const list = snapshot.processes;
-  const bad = list.filter((p) => p.silent > 0 || p.unready), warns = list.filter((p) => p.warning);
+  const list = snapshot.processes.filter((p) => p.ended !== "stopped");
+  const bad = list.filter((p) => ["silent", "wrong"].includes(condition(p).className)), warns = list.filter((p) => p.warning);
   const pill = $("state");
-  pill.className = "pill " + (bad.length || snapshot.conservation.broken ? "bad" : warns.length ? "warn" : "good");
-  const says = bad.length ? bad.map((p) => p.role + (p.silent > 0 ? " is silent" : " is not ready, " + p.unready)).join("; ")
-    : "live · " + list.length + (list.length === 1 ? " process" : " processes") + (warns.length ? " · " + warns[0].warning : "");
+  const alone = snapshot.unserved.length ? "no writer reports on partition " + spans(snapshot.unserved) : "";
+  pill.className = "pill " + (bad.length || snapshot.conservation.broken ? "bad" : alone || warns.length ? "warn" : "good");
+  const says = bad.length ? bad.map((p) => p.role + (p.ended ? " " + p.ended : p.silent > 0 ? " is silent" : " is not ready, " + p.unready)).concat(alone || []).join("; ")
+    : "live · " + list.length + (list.length === 1 ? " process" : " processes") + (alone ? " · " + alone : warns.length ? " · " + warns[0].warning : "");
   if (pill.textContent !== says) pill.textContent = says;
   pill.title = says;
 }

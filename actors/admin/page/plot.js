@@ -114,13 +114,8 @@ export class Plot {
     g.fillStyle = css("--faint");
     g.strokeStyle = css("--line");
     g.lineWidth = 1;
-    const format = this.series[0].format;
-    for (const v of ticks(ceiling, this.log)) {
-      const at = Math.round(y(v)) + 0.5;
-      g.beginPath(); g.moveTo(0, at); g.lineTo(w, at); g.stroke();
-      g.textAlign = "left";
-      g.fillText(format(v), 0, at < 16 ? at + 11 : at - 3);
-    }
+    const grid = ticks(ceiling, this.log).map((v) => ({ v, at: Math.round(y(v)) + 0.5 }));
+    for (const { at } of grid) { g.beginPath(); g.moveTo(0, at); g.lineTo(w, at); g.stroke(); }
     g.textAlign = "right";
     g.fillText("now", w, h - 3);
     g.textAlign = "left";
@@ -160,6 +155,16 @@ export class Plot {
       });
       finish();
     });
+    // What the lines are worth, readable on top of them.
+    g.textAlign = "left";
+    g.fillStyle = css("--faint");
+    g.strokeStyle = css("--card");
+    g.lineWidth = 4;
+    for (const { v, at } of grid) {
+      const text = this.series[0].format(v), below = at < 16 ? at + 11 : at - 3;
+      g.strokeText(text, 0, below);
+      g.fillText(text, 0, below);
+    }
     if (cursor !== null && current) {
       const at = Math.round(x(current.t)) + 0.5;
       g.strokeStyle = css("--soft");

@@ -284,10 +284,6 @@ func (b *Bus) lookForDamage(ctx context.Context) error {
 	return nil
 }
 
-// codeConsumerCreate is JetStream's answer when it cannot make the files of a
-// consumer.
-const codeConsumerCreate jetstream.ErrorCode = 10012
-
 // Rewind has everything that the stream holds for a partition delivered again.
 // The ledger makes that safe.
 func (b *Bus) Rewind(ctx context.Context, partition int) (err error) {
@@ -297,19 +293,10 @@ func (b *Bus) Rewind(ctx context.Context, partition int) (err error) {
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
-	for wait := 10 * time.Millisecond; ; wait *= 2 {
-		_, err = b.consumer(ctx, partition)
-		if !isAPIError(err, codeConsumerCreate) || wait > time.Second {
-			return err
-		}
-		// The server may still be writing the state of the consumer that was
-		// deleted, into a directory that goes.
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return err
-		}
-	}
+	return pastClearing(ctx, noStoreOfConsumer, func() error {
+		_, err := b.consumer(ctx, partition)
+		return err
+	})
 }
 
 // Next returns the StreamSeq of the first message of a partition at or after

@@ -35,7 +35,7 @@ func (b *Bus) Provision(ctx context.Context, o StreamOptions) (err error) {
 	case have != o.Partitions:
 		return partitionsDiffer(have, o.Partitions)
 	}
-	_, err = b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	config := jetstream.StreamConfig{
 		Name:        Stream,
 		Description: "Deltas on their way to the writers",
 		Subjects:    []string{subjectDeltas + "*"},
@@ -49,6 +49,10 @@ func (b *Bus) Provision(ctx context.Context, o StreamOptions) (err error) {
 			metaPartitions: strconv.Itoa(o.Partitions),
 			metaVersion:    o.Version,
 		},
+	}
+	err = pastClearing(ctx, noStoreOfStream, func() error {
+		_, err := b.js.CreateOrUpdateStream(ctx, config)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", Stream, err)

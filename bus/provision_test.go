@@ -116,6 +116,15 @@ func TestStreamThatIsNotThere(t *testing.T) {
 	}
 }
 
+// A stream that was deleted can be made again at once.
+func TestProvisionWhereAnotherWasDeleted(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for range 30 {
+		r.anew(t)
+	}
+}
+
 // A stream that something else made is left as it is.
 func TestStreamMadeByHand(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"testing"
@@ -66,24 +65,14 @@ func start(t *testing.T) *rig {
 	return r
 }
 
-// anew deletes the stream and makes it again. The server may still be clearing
-// the directories of the one before away, and then makes no other.
+// anew deletes the stream and makes it again.
 func (r *rig) anew(t *testing.T) {
 	t.Helper()
 	if err := r.js.DeleteStream(soon(t), bus.Stream); err != nil {
 		t.Fatal(err)
 	}
-	ctx := soon(t)
-	for {
-		err := r.Provision(ctx, options)
-		var refused *jetstream.APIError
-		if errors.As(err, &refused) && refused.Description == "error creating store for stream" {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return
+	if err := r.Provision(soon(t), options); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -73,7 +73,7 @@ func TestCallFails(t *testing.T) {
 						s.signalChild(syscall.SIGTERM)
 						select {
 						case <-s.now.exited:
-						case <-time.After(2 * timeout):
+						case <-time.After(timeout / 2):
 							s.kill()
 						}
 					}

@@ -30,8 +30,6 @@ func newClient(s *service, b *book) *client {
 	s.t.Cleanup(transport.CloseIdleConnections)
 	return &client{
 		t: s.t, url: "http://" + s.api + "/increment", book: b,
-		// Far beyond what a reply may wait for: whoever gets none until then
-		// was forgotten.
 		http: &http.Client{Transport: transport, Timeout: timeout},
 	}
 }

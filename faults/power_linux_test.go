@@ -26,12 +26,9 @@ func TestPowerCut(t *testing.T) {
 	for _, mode := range []string{"always", "interval"} {
 		t.Run("sync "+mode, func(t *testing.T) {
 			t.Parallel()
-			image := filepath.Join(t.TempDir(), "disk")
-			makeDisk(t, image)
-			before, after := t.TempDir(), t.TempDir()
+			d := newVolume(t)
 			s := newService(t, "--sync="+mode)
-			mountDisk(t, image, before)
-			s.use(before)
+			s.use(d.before)
 			b := newBook()
 			f := measure(t, 2, cut("stream and database, of all in one", mode == "always"))
 			f.MustLose = mode != "always"
@@ -41,15 +38,12 @@ func TestPowerCut(t *testing.T) {
 			l := s.loadKeys(b, 4, oneTime(), "stored")
 			l.await(s, counted, 200)
 
-			s.freeze()
-			copyFile(t, image, image+".copy")
-			s.kill()
+			d.cut(s)
 			l.stop()
 			b.crashed()
 			unlock()
 
-			mountDisk(t, image+".copy", after)
-			s.use(after)
+			s.use(d.after)
 			since := time.Now()
 			s.start()
 			f.Times++
@@ -91,12 +85,9 @@ func TestPowerCutOfStream(t *testing.T) {
 	for _, synced := range []bool{true, false} {
 		t.Run(fmt.Sprintf("synced %v", synced), func(t *testing.T) {
 			t.Parallel()
-			image := filepath.Join(t.TempDir(), "disk")
-			makeDisk(t, image)
-			before, after := t.TempDir(), t.TempDir()
-			mountDisk(t, image, before)
+			d := newVolume(t)
 			p := &parts{nats: newServer(t)}
-			p.nats.use(before)
+			p.nats.use(d.before)
 			p.nats.configure(synced)
 			p.join([]string{"--partitions=2", "--stream-max-bytes=16MiB"}, "--ack-timeout=300ms")
 			p.writer.start()
@@ -109,17 +100,14 @@ func TestPowerCutOfStream(t *testing.T) {
 			p.writer.kill() // or it would have what the stream loses
 			l.await(p.ingress, counted, 200)
 
-			p.nats.freeze()
-			copyFile(t, image, image+".copy")
-			p.nats.kill()
+			d.cut(p.nats)
 			if !synced { // what it has in memory must not make up for it
 				p.ingress.kill()
 				l.stop()
 				b.crashed()
 			}
 
-			mountDisk(t, image+".copy", after)
-			p.nats.use(after)
+			p.nats.use(d.after)
 			p.nats.configure(synced)
 			since := time.Now()
 			p.nats.start()
@@ -166,12 +154,9 @@ func TestPowerCutOfDatabase(t *testing.T) {
 	for _, synced := range []bool{true, false} {
 		t.Run(fmt.Sprintf("synced %v", synced), func(t *testing.T) {
 			t.Parallel()
-			image := filepath.Join(t.TempDir(), "disk")
-			makeDisk(t, image)
-			before, after := t.TempDir(), t.TempDir()
-			mountDisk(t, image, before)
+			d := newVolume(t)
 			p := newParts(t, 2, "--ack-timeout=300ms")
-			p.writer.use(before)
+			p.writer.use(d.before)
 			p.writer.start()
 			p.ingress.start()
 			b := newBook()
@@ -194,11 +179,8 @@ func TestPowerCutOfDatabase(t *testing.T) {
 				return err == nil && stream.CachedInfo().State.FirstSeq > 20
 			})
 
-			p.writer.freeze()
-			copyFile(t, image, image+".copy")
-			p.writer.kill()
-			mountDisk(t, image+".copy", after)
-			p.writer.use(after)
+			d.cut(p.writer)
+			p.writer.use(d.after)
 			since := time.Now()
 			p.writer.start()
 			f.Times++
@@ -223,18 +205,39 @@ func (s *service) use(dir string) {
 	s.database = filepath.Join(s.data, "numbers.db")
 }
 
-// makeDisk makes a file with an empty file system.
-func makeDisk(t *testing.T, image string) {
+// volume is a file with a file system, and the directories that show what is on it
+// before the power is cut and after that.
+type volume struct {
+	t             *testing.T
+	image         string
+	before, after string
+}
+
+// newVolume makes one with nothing on it.
+func newVolume(t *testing.T) *volume {
 	t.Helper()
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
+	d := &volume{t: t, image: filepath.Join(t.TempDir(), "disk"), before: t.TempDir(), after: t.TempDir()}
+	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(image, 64<<20); err != nil {
+	if err := os.Truncate(d.image, 64<<20); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mkfs.ext4", "-q", image).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mkfs.ext4", "-q", d.image).CombinedOutput(); err != nil {
 		t.Skipf("a file system cannot be made here: %v: %s", err, out)
 	}
+	mountDisk(t, d.image, d.before)
+	return d
+}
+
+// cut cuts the power of the disk, and of the service on it.
+func (d *volume) cut(s *service) {
+	d.t.Helper()
+	s.freeze()
+	copied := d.image + ".copy"
+	copyFile(d.t, d.image, copied)
+	s.kill()
+	mountDisk(d.t, copied, d.after)
 }
 
 // mountDisk mounts a file. The file system is to write nothing by itself while

@@ -27,8 +27,9 @@ import (
 // service is; on a busy machine everything takes longer.
 const patience = 2 * time.Minute
 
-// timeout is how long a client waits for a reply.
-const timeout = 12 * time.Second
+// timeout is how long a client waits for a reply, which is far beyond what a
+// reply may wait for: whoever gets none until then was forgotten.
+const timeout = time.Minute
 
 // service is one data directory with the processes that serve it, one at a
 // time.

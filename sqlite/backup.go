@@ -41,6 +41,9 @@ func Backup(ctx context.Context, from, to string) (info BackupInfo, err error) {
 		return info, fmt.Errorf("backup to %s: %w", to, err)
 	}
 	defer func() { err = errors.Join(err, removeDatabase(half)) }()
+	if err := sameAccess(from, half); err != nil {
+		return info, fmt.Errorf("backup to %s: %w", to, err)
+	}
 	if err := source.copyTo(ctx, half); err != nil {
 		return info, fmt.Errorf("backup to %s: %w", to, explain(err))
 	}
@@ -52,6 +55,20 @@ func Backup(ctx context.Context, from, to string) (info BackupInfo, err error) {
 		return info, fmt.Errorf("backup to %s: %w", to, err)
 	}
 	return info, nil
+}
+
+// sameAccess makes an empty file that nobody may read who may not read the
+// database at from.
+func sameAccess(from, to string) error {
+	like, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, like.Mode().Perm()|0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // copyTo copies all pages in one step, which reads one snapshot: in several, it

@@ -66,6 +66,22 @@ func TestBackupWhileWriting(t *testing.T) {
 	}
 }
 
+// Who may not read the database may not read its backup.
+func TestBackupIsForTheSameReaders(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "numbers.db"), filepath.Join(dir, "copy.db")
+	open(t, from)
+	if err := os.Chmod(from, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Backup(t.Context(), from, to); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %s, error %v", info.Mode(), err)
+	}
+}
+
 func TestBackupRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "numbers.db")
 	add(t, open(t, path), "a", 1)

@@ -108,7 +108,8 @@ func (r ran) check(t *testing.T, code int, want ...string) {
 // The math of a real service is right, whatever its replies wait for and
 // however the attack ends.
 func TestRightMath(t *testing.T) {
-	flags := start(t, t.TempDir())
+	data := t.TempDir()
+	flags := start(t, data)
 	for _, c := range []struct {
 		args []string
 		want string
@@ -119,16 +120,24 @@ func TestRightMath(t *testing.T) {
 		{[]string{"--profile=insane", "--rate=500", "--ack=applied", "--seed=2"}, "9,000 checked, 0 differ"},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
-			args := append(append(c.args, "--duration=300ms"), flags...)
+			args := append(append(c.args, "--duration=300ms", "--wait=2m"), flags...)
 			run(t.Context(), args...).check(t, 0,
 				"Attacking http://127.0.0.1:", "| vegeta attack -", // stderr
 				"Status Codes", "The math is right.", "0 refused, 0 unknown", c.want) // stdout
 		})
 	}
 	t.Run("interrupted", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		defer cancel()
-		run(ctx, append(flags, "--duration=0")...).check(t, 0, "for ever, until it is interrupted", "The math is right.")
+		ctx, cancel := context.WithCancel(t.Context())
+		var watching sync.WaitGroup
+		before := value(t, data)
+		watching.Go(func() {
+			defer cancel()
+			for value(t, data) == before && t.Context().Err() == nil {
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+		defer watching.Wait()
+		run(ctx, append(flags, "--duration=0", "--wait=2m")...).check(t, 0, "for ever, until it is interrupted", "The math is right.")
 	})
 	t.Run("no database", func(t *testing.T) {
 		run(t.Context(), append(flags, "--db", "no/such.db")...).check(t, exitFailed, "no/such.db: file does not exist: run this where")
@@ -142,6 +151,21 @@ func TestRightMath(t *testing.T) {
 		defer another.Close()
 		run(t.Context(), append(flags, "--db", path, "--duration=100ms", "--wait=0s")...).check(t, exitFailed, "nothing changed in "+path)
 	})
+}
+
+// value is what has been counted of the one key.
+func value(t *testing.T, data string) int64 {
+	db, err := sqlite.OpenReader(context.Background(), filepath.Join(data, "numbers.db"))
+	if err != nil {
+		t.Error(err)
+		return -1
+	}
+	defer db.Close()
+	value, _, err := db.Value(context.Background(), "test1")
+	if err != nil {
+		t.Error(err)
+	}
+	return value
 }
 
 // A database that counts wrong is found out.
@@ -169,7 +193,8 @@ func TestWrongMath(t *testing.T) {
 	}
 
 	flags := start(t, data)
-	args := append(flags, "--profile=one", "--duration=100ms", "--wait=1s")
+	// What is committed later than it is checked would be the next run's.
+	args := append(flags, "--profile=one", "--duration=100ms", "--ack=applied", "--wait=1s")
 	run(t.Context(), args...).check(t, exitFailed, "The math is wrong: 1 of 1 keys differ.", "test1")
 	// The row is there now, and is counted right from here on.
 	run(t.Context(), args...).check(t, 0, "The math is right.")
@@ -201,9 +226,8 @@ func TestNothingToAttack(t *testing.T) {
 		})
 	}
 	t.Run("nobody", func(t *testing.T) {
-		server := httptest.NewServer(nil)
-		server.Close()
-		run(t.Context(), "--url", server.URL).check(t, exitFailed, "no service can be reached at "+server.URL, "start it with piccolo all-in-one")
+		url := "http://" + port.Free(t)
+		run(t.Context(), "--url", url).check(t, exitFailed, "no service can be reached at "+url, "start it with piccolo all-in-one")
 	})
 }
 

@@ -102,10 +102,10 @@ func BenchmarkStage(b *testing.B) {
 	}
 }
 
-// A known key costs no allocation, from the body to the reply.
 // raceDetector says whether this is go test -race.
 var raceDetector bool
 
+// A known key costs no allocation, from the body to the reply.
 func TestHotPathAllocatesNothing(t *testing.T) {
 	if raceDetector {
 		t.Skip("under the race detector a sync.Pool forgets at random")
@@ -119,9 +119,12 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	}
 }
 
+// The limits are 1.5 times the most that was measured, and more: how a stage
+// compares with the loop differs by a fifth from one moment to the next, and more
+// between processors. Whatever doubles the cost of decode is found.
 func TestGuardStages(t *testing.T) {
 	h := newHot(t)
-	for name, limit := range map[string]float64{"decode": 6, "reduce": 10, "request": 60} {
+	for name, limit := range map[string]float64{"decode": 10, "reduce": 10, "request": 60} {
 		t.Run(name, func(t *testing.T) {
 			stage := h.stages()[name]
 			guard.Check(t, limit, func(n int) {

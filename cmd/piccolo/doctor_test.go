@@ -55,7 +55,7 @@ func guarded(t *testing.T, without string) (url, keys string) {
 	}
 	go ns.Start()
 	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(30 * time.Second) {
+	if !ns.ReadyForConnections(2 * time.Minute) {
 		t.Fatal("the NATS server is not ready")
 	}
 	return ns.ClientURL(), keys

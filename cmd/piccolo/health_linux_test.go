@@ -131,7 +131,7 @@ const away = "nats://127.0.0.1:1"
 // alike waits until every place tells of these findings, and in the same words.
 func (f *faulty) alike(want ...string) admin.Health {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 4*time.Minute)
 	defer cancel()
 	for {
 		health, differ := f.findings(ctx), []string(nil)
@@ -173,7 +173,7 @@ func TestEveryPlaceTellsTheSame(t *testing.T) {
 	f.alike(want[4:]...)
 
 	// Somebody holds the database, and the stream fills.
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate&_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestRefusedWriterLeavesItsReason(t *testing.T) {
 	if err := second.cmd.Wait(); err == nil {
 		t.Error("a writer with another database runs")
 	}
-	for deadline := time.Now().Add(30 * time.Second); s.get() != "failed, "+reason; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); s.get() != "failed, "+reason; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("systemctl status shows %q, want that it failed: %s", s.get(), reason)
 		}

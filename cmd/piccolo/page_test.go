@@ -20,6 +20,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 // browser is a page in Chromium, and everything in it that went wrong.
@@ -47,8 +49,8 @@ func openBrowser(t *testing.T, origin string) *browser {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("no-proxy-server", true), chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+		chromedp.Flag("no-proxy-server", true), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(2*time.Minute))
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -111,7 +113,7 @@ func (b *browser) await(expression string) {
 // until returns when something is true; if it never is, it says what there is.
 func (b *browser) until(what string, is func() bool, have func() string) {
 	b.t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatalf("%s never came true: %s", what, have())
 		}
@@ -188,7 +190,7 @@ func TestPageInABrowser(t *testing.T) {
 		t.Skip("a browser takes a while")
 	}
 	data := t.TempDir()
-	p := startAllInOne(t, "--data", data, "--listen", "127.0.0.1:0")
+	p := startAllInOne(t, "--data", data, "--listen", "127.0.0.1:0", "--admin", port.Free(t)) // where it comes back
 	admin := adminOf(p)
 	b := openBrowser(t, admin)
 

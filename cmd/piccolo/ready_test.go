@@ -9,10 +9,11 @@ import (
 	"testing"
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 func TestReady(t *testing.T) {
-	p := startAllInOne(t, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	p := startAllInOne(t, "--listen", "127.0.0.1:0", "--admin", port.Free(t))
 	var addr string
 	for line := range strings.Lines(p.greeting) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "admin"); ok {

@@ -21,9 +21,22 @@ func notify(log *slog.Logger, state string) {
 	}
 }
 
+var processStarted = time.Now()
+
+// leastLife is how long a process lives that systemd started and that fails.
+const leastLife = time.Second
+
 // lastWords leaves with systemd why the process failed, for systemctl status to
-// show.
-func lastWords(err error) { _, _ = daemon.SdNotify(false, "STATUS="+failure(err)) }
+// show. As long as a client waits at its socket, systemd starts a service again
+// at once, whatever RestartSec= says: one that fails at its start must not do
+// that many times a second.
+func lastWords(err error) {
+	if !notified() {
+		return
+	}
+	_, _ = daemon.SdNotify(false, "STATUS="+failure(err))
+	time.Sleep(time.Until(processStarted.Add(leastLife)))
+}
 
 // failure is how a process that failed ended, on one line.
 func failure(err error) string {

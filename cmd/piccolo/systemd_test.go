@@ -73,7 +73,7 @@ func (n *notices) expect(words string) string {
 func (n *notices) match(pattern string) []string {
 	n.t.Helper()
 	want := regexp.MustCompile(pattern)
-	late := time.After(time.Minute)
+	late := time.After(2 * time.Minute)
 	for {
 		select {
 		case state := <-n.heard:
@@ -83,7 +83,7 @@ func (n *notices) match(pattern string) []string {
 				return groups
 			}
 		case <-late:
-			n.t.Fatalf("a minute without %q: %s", pattern, n.told.String())
+			n.t.Fatalf("two minutes without %q: %s", pattern, n.told.String())
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestStatusOfIngressAndWriter(t *testing.T) {
 	in, ingress := started("ingress", "--data", t.TempDir(), "--listen", "127.0.0.1:0")
 
 	// As long as somebody holds the database, batches wait.
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate&_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +182,35 @@ func TestStatusOfIngressAndWriter(t *testing.T) {
 		if err := p.cmd.Wait(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A service that cannot start says why to systemd, and does not end at once: as
+// long as a client waits at its socket, systemd would start it again without a
+// pause.
+func TestFailsNoSoonerThanInASecond(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args []string
+		why  string
+	}{
+		"mistake": {[]string{"--flush-intervall", "5ms"}, `unknown flag --flush-intervall`},
+		"failure": {[]string{"--db", "/dev/null/numbers.db"}, `/dev/null`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n, path := listenNotices(t)
+			p := prepare(t, "all-in-one", append([]string{"--data", t.TempDir()}, test.args...)...)
+			p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+path)
+			start := time.Now()
+			if err := p.cmd.Run(); err == nil {
+				t.Error("it runs")
+			}
+			if took := time.Since(start); took < leastLife {
+				t.Errorf("it ended after %s", took)
+			}
+			n.match("STATUS=failed, .*" + test.why)
+		})
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 // collectedSpan is as much of a span in OTLP as there is to check.
@@ -114,16 +116,14 @@ func TestTraceOfAnIncrement(t *testing.T) {
 
 // A collector that is away is told of once, and increments count on.
 func TestTracesWithoutACollector(t *testing.T) {
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
-	p := startAllInOne(t, "--listen", "127.0.0.1:0", "--otlp", gone.URL)
+	p := startAllInOne(t, "--listen", "127.0.0.1:0", "--otlp", "http://"+port.Free(t))
 	count := func() {
 		req, err := http.NewRequest(http.MethodPost, p.api+"/increment?ack=applied&key=foo&value=10", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-		client := http.Client{Timeout: 30 * time.Second}
+		client := http.Client{Timeout: 2 * time.Minute}
 		res, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)

@@ -91,7 +91,7 @@ func TestVerifyWhileItRuns(t *testing.T) {
 	// Once it is quiet, a ledger that counts more than was published is found.
 	for quiet, looks := false, 0; !quiet; looks++ {
 		code, stdout, stderr := piccoloRun(t, "verify", "--data", data, "--nats", url, "--json")
-		if code != 0 || looks == 10 {
+		if code != 0 || looks == 100 {
 			t.Fatalf("exit %d, %s%s", code, stdout, stderr)
 		}
 		quiet = strings.Contains(stdout, `"backlog": 0,`)
@@ -114,7 +114,7 @@ func TestVerifyWhileItRuns(t *testing.T) {
 
 func spoil(t *testing.T, data, query string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(data, "numbers.db"))
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		t.Fatal(err)
 	}

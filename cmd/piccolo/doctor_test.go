@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/piccolo-counter/piccolo/internal/port"
 )
 
 // Of a service that does its work everything is well, and a stream that is not
@@ -86,7 +88,7 @@ func TestDoctorOfNATSUsers(t *testing.T) {
 			if code, _, stderr := piccoloRun(t, "stream", "init", "--nats", nats, "--nats-nkey", filepath.Join(keys, "admin.nk")); code != 0 && c.role != "admin" {
 				t.Fatal(stderr)
 			}
-			args := append([]string{"doctor", "--nats", nats, "--nats-nkey", filepath.Join(keys, c.role+".nk"), "--data", t.TempDir(), "--admin", "127.0.0.1:1", "--listen", "127.0.0.1:0"}, c.args...)
+			args := append([]string{"doctor", "--nats", nats, "--nats-nkey", filepath.Join(keys, c.role+".nk"), "--data", t.TempDir(), "--admin", port.Free(t), "--listen", "127.0.0.1:0"}, c.args...)
 			code, stdout, stderr := piccoloRun(t, args...)
 			wrong := false
 			for _, says := range c.says {

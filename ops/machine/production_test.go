@@ -17,8 +17,8 @@ func TestProduction(t *testing.T) {
 	m.run("bash provision.sh ingress " + filepath.Base(deb) + url)
 	m.ready()
 	m.want("systemctl is-active piccolo-ingress@3333.service piccolo-ingress@3333.socket piccolo-writer.service", "active\nactive\nactive")
-	m.eventuallyPrints("systemctl status piccolo-ingress@3333.service", "Status: ")
-	m.eventuallyPrints("systemctl status piccolo-writer.service", "Status: ")
+	m.eventuallyPrints("systemctl status piccolo-ingress@3333.service", " increments/s stored")
+	m.eventuallyPrints("systemctl status piccolo-writer.service", " increments/s committed, backlog ")
 	// What has everything in one process was never among them.
 	m.want("systemctl is-enabled piccolo.service piccolo.socket || true", "disabled\ndisabled")
 	m.want("journalctl --boot --unit=piccolo.service --unit=piccolo.socket | grep -c -e Starting -e Listening || true", "0")

@@ -3,7 +3,9 @@ package faults_test
 import (
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"sync"
 	"syscall"
@@ -128,6 +130,9 @@ func TestClockJumps(t *testing.T) {
 				t.Errorf("the service's clock is off by %s after a jump to %s: the test proves nothing", off, jump)
 			}
 			l.await(s, counted, 30)
+			if !restart && jump == time.Hour {
+				s.doctorSeesTheClock()
+			}
 		}
 		s.stop()
 		b.settled()
@@ -143,6 +148,15 @@ func TestClockJumps(t *testing.T) {
 	b.check(t, s.contents())
 	if sure, _, _ := b.totals(); s.contents().increments != sure {
 		t.Errorf("%d increments were counted, and %d acknowledged", s.contents().increments, sure)
+	}
+}
+
+// doctorSeesTheClock runs piccolo doctor by a clock that nobody has set.
+func (s *service) doctorSeesTheClock() {
+	s.t.Helper()
+	out, _ := exec.Command(binary, "doctor", "--nats", "nats://"+s.nats, "--admin", s.admin, "--db", s.database).CombinedOutput()
+	if !regexp.MustCompile(`(?m)^WRONG +clock +this machine's clock and the NATS server's are (1h0m|59m)[0-9.]+s apart.*\n +→ synchronise both: timedatectl`).Match(out) {
+		s.t.Errorf("doctor does not see that the clocks are an hour apart: %s", out)
 	}
 }
 

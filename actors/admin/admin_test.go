@@ -21,14 +21,14 @@ func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 // page is the operator's page, served.
 type page struct {
-	t      *testing.T
+	t      testing.TB
 	addr   string
 	client *http.Client
 
 	deployment *admin.Deployment
 }
 
-func serve(t *testing.T, m *admin.Metrics, checks ...admin.Check) *page {
+func serve(t testing.TB, m *admin.Metrics, checks ...admin.Check) *page {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

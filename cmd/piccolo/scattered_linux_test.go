@@ -72,23 +72,13 @@ func (s *scattered) join(role, data string, args ...string) *member {
 
 // topping is a piccolo top that goes on, and what it has said.
 type topping struct {
+	written
 	separator string // of what it says each second
-
-	mu   sync.Mutex
-	said strings.Builder
-}
-
-func (w *topping) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.said.Write(b)
 }
 
 // last is what it said last, all of it.
 func (w *topping) last() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	parts := strings.Split(w.said.String(), w.separator)
+	parts := strings.Split(w.String(), w.separator)
 	return parts[max(len(parts)-2, 0)]
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -26,9 +25,28 @@ import (
 // piccoloRun runs a command in this process.
 func piccoloRun(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, errs bytes.Buffer
+	var out, errs written
 	code = command(args, &out, &errs)
 	return code, out.String(), errs.String()
+}
+
+// written is what a command has. A connection that it closed may log for a
+// moment longer.
+type written struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (w *written) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.all.Write(b)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.all.String()
 }
 
 // While requests come in from all sides, every look finds the balance.

@@ -10,8 +10,9 @@ import (
 
 // The server answers that a stream or a consumer is deleted, and then goes on
 // with its files for a moment: it clears directories away, and may still write
-// a consumer's state into one. What is made meanwhile under the same name may be
-// refused, because it cannot have its files.
+// a consumer's state into one. What is made meanwhile under the same name, and a
+// consumer of a stream that is made anew, may be refused, because it cannot have
+// its files.
 
 // pastClearing makes something again, for as long as the server refuses it so, and a
 // second or so.

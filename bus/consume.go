@@ -50,8 +50,11 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		// Of two that make it at once, one is told that there is one.
-		have, err = again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
-			return b.js.CreateConsumer(ctx, Stream, config)
+		err = pastClearing(ctx, noStoreOfConsumer, func() (err error) {
+			have, err = again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+				return b.js.CreateConsumer(ctx, Stream, config)
+			})
+			return err
 		})
 	case err == nil:
 		if err := b.owner.admits(partition, have.CachedInfo().Config.Metadata); err != nil {
@@ -293,10 +296,8 @@ func (b *Bus) Rewind(ctx context.Context, partition int) (err error) {
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
-	return pastClearing(ctx, noStoreOfConsumer, func() error {
-		_, err := b.consumer(ctx, partition)
-		return err
-	})
+	_, err = b.consumer(ctx, partition)
+	return err
 }
 
 // Next returns the StreamSeq of the first message of a partition at or after

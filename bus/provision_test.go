@@ -116,11 +116,19 @@ func TestStreamThatIsNotThere(t *testing.T) {
 	}
 }
 
-// A stream that was deleted can be made again at once.
+// A stream that was deleted can be made again at once, and served.
 func TestProvisionWhereAnotherWasDeleted(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	for range 30 {
+		r.publish(t, 0, 1, 1)
+		c, stop := r.subscribe(t, 0)
+		for _, d := range next(t, c, 1) { // whose state the server writes
+			if err := d.Acker.Ack(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop()
 		r.anew(t)
 	}
 }

@@ -19,9 +19,9 @@ const (
 // Roles are all of them.
 var Roles = []Role{RoleIngress, RoleWriter, RoleAdmin, RoleObserver}
 
-// inbox is where the answers to a user of the role come: users of another role
+// Inbox is where the answers to a user of the role come: users of another role
 // cannot read them.
-func (r Role) inbox() string { return "_INBOX." + string(r) }
+func (r Role) Inbox() string { return "_INBOX." + string(r) }
 
 // Permissions are the subjects a role needs, no more.
 type Permissions struct{ Publish, Subscribe []string }
@@ -39,7 +39,7 @@ func (r Role) Permissions() Permissions {
 
 // work are the subjects that the role does its work with.
 func (r Role) work() Permissions {
-	inbox := []string{r.inbox() + ".>"}
+	inbox := []string{r.Inbox() + ".>"}
 	switch r {
 	case RoleIngress:
 		return Permissions{
@@ -61,7 +61,7 @@ func (r Role) work() Permissions {
 		}
 		p.Publish = append(p.Publish, api("CONSUMER.CREATE")+".*."+subjectDeltas+"*")
 		for _, asker := range Roles {
-			p.Publish = append(p.Publish, asker.inbox()+".>") // answers to queries
+			p.Publish = append(p.Publish, asker.Inbox()+".>") // answers to queries
 		}
 		return p
 	case RoleAdmin:
@@ -71,7 +71,7 @@ func (r Role) work() Permissions {
 				api("STREAM.*"), api("STREAM.*.*"), api("CONSUMER.*"), api("CONSUMER.*") + ".>", api("CONSUMER.*.*") + ".>",
 				api("DIRECT.GET"), "$SRV.>", subjectQuery + "*",
 			},
-			Subscribe: append(inbox, RoleObserver.inbox()+".>", subjectReport+"*"),
+			Subscribe: append(inbox, RoleObserver.Inbox()+".>", subjectReport+"*"),
 		}
 	case RoleObserver:
 		return Permissions{

@@ -54,7 +54,7 @@ func (r *Remote) options() (opts []nats.Option, err error) {
 		opts = append(opts, opt)
 	}
 	if r.Role != "" {
-		opts = append(opts, nats.CustomInboxPrefix(r.Role.inbox()))
+		opts = append(opts, nats.CustomInboxPrefix(r.Role.Inbox()))
 	}
 	if r.CA != "" {
 		opts = append(opts, nats.RootCAs(r.CA))

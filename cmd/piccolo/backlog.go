@@ -52,6 +52,9 @@ func (c *backlogCmd) Run(log *slog.Logger, out output) error {
 	if err != nil {
 		return err
 	}
+	for i, rest := range b.NATS {
+		b.NATS[i] = c.natsCommand() + " " + rest
+	}
 	if c.JSON {
 		return printJSON(out.stdout, b)
 	}
@@ -76,7 +79,7 @@ func readBacklog(ctx context.Context, conn *bus.Bus, sample time.Duration) (*bac
 			return nil, err
 		}
 	}
-	b := &backlog{Messages: total(now), Partitions: []backlogPartition{}, NATS: []string{"nats stream info " + bus.Stream}}
+	b := &backlog{Messages: total(now), Partitions: []backlogPartition{}, NATS: []string{"stream info " + bus.Stream}}
 	b.Retained = now.Messages - min(b.Messages, now.Messages)
 	if now.Messages > 0 {
 		// What is retained is as large as the rest, for all that is known.
@@ -91,7 +94,7 @@ func readBacklog(ctx context.Context, conn *bus.Bus, sample time.Duration) (*bac
 			b.OldestSeconds = p.OldestSeconds
 		}
 		b.Partitions = append(b.Partitions, p)
-		b.NATS = append(b.NATS, fmt.Sprintf("nats consumer info %s %s", bus.Stream, now.Consumers[i].Name))
+		b.NATS = append(b.NATS, fmt.Sprintf("consumer info %s %s", bus.Stream, now.Consumers[i].Name))
 	}
 	if now != before {
 		b.RatePerSecond = (float64(b.Messages) - float64(total(before))) / time.Since(start).Seconds()

@@ -113,9 +113,9 @@ func printDeltas(text *strings.Builder, deltas []decodedDelta) {
 
 func (d *decodedBatch) print(w io.Writer) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "batch %s, partition %d: %s increments in %s deltas, sum %+d\n",
+	fmt.Fprintf(&text, "batch %s, partition %d: %s in %s, sum %+d\n",
 		piccolo.BatchID{Producer: d.Producer, Partition: d.Partition, Seq: d.Seq}, d.Partition,
-		grouped(d.Increments), grouped(len(d.Deltas)), d.Sum)
+		plural(d.Increments, "increment", "increments"), plural(len(d.Deltas), "delta", "deltas"), d.Sum)
 	if d.Accepted != nil {
 		fmt.Fprintf(&text, "oldest accepted %s\n", d.Accepted.Format("2006-01-02 15:04:05.000000 MST"))
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/units"
@@ -167,6 +169,26 @@ func (f *natsFlags) connectAs(role bus.Role, command string, log *slog.Logger) (
 	return bus.Connect(bus.Remote{
 		URL: f.NATS, Creds: f.NATSCreds, NKey: f.NATSNKey, CA: f.NATSCA, Cert: f.NATSCert, Key: f.NATSKey, Role: role,
 	}, "piccolo "+command, log)
+}
+
+// natsCommand is the nats command that connects to the same server as the same
+// user.
+func (f *natsFlags) natsCommand() string {
+	words := []string{"nats"}
+	if f.NATS != "nats://127.0.0.1:4222" && f.NATS != os.Getenv("NATS_URL") {
+		words = append(words, "--server", f.NATS)
+	}
+	for _, file := range []struct{ flag, path string }{
+		{"--creds", f.NATSCreds}, {"--nkey", f.NATSNKey}, {"--tlsca", f.NATSCA}, {"--tlscert", f.NATSCert}, {"--tlskey", f.NATSKey},
+	} {
+		if file.path != "" {
+			words = append(words, file.flag, file.path)
+		}
+	}
+	if f.NATSCreds != "" || f.NATSNKey != "" {
+		words = append(words, "--inbox-prefix", bus.RoleObserver.Inbox())
+	}
+	return strings.Join(words, " ")
 }
 
 func (f *natsFlags) Validate() error {

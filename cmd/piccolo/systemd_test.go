@@ -250,6 +250,7 @@ func TestRestartRefusesNobody(t *testing.T) {
 		t.Errorf("serves %s, want %s", p.api, want)
 	}
 
+	api := p.api // of all processes
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	counted := make([]int, 4)
@@ -261,7 +262,7 @@ func TestRestartRefusesNobody(t *testing.T) {
 					return
 				default:
 				}
-				if err := countOver(p.api, i%2 == 0); errors.Is(err, errLater) {
+				if err := countOver(api, i%2 == 0); errors.Is(err, errLater) {
 					continue
 				} else if err != nil {
 					t.Error(err)

@@ -3,10 +3,12 @@
 package port
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
+	"time"
 )
 
 var taken sync.Map // addresses that tests of this process use
@@ -20,8 +22,14 @@ func Free(t interface{ Fatalf(string, ...any) }) string {
 		if _, used := taken.LoadOrStore(addr, true); used {
 			continue
 		}
-		if l, err := net.Listen("tcp", addr); err == nil {
-			_ = l.Close()
+		// To listen would tell as well, but a process that is just being started
+		// would keep the port for a moment longer.
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		var late net.Error
+		switch {
+		case err == nil:
+			_ = c.Close()
+		case !errors.As(err, &late) || !late.Timeout():
 			return addr
 		}
 	}

@@ -3,7 +3,6 @@ package writer
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
@@ -66,9 +65,7 @@ func (w *Writer) sum() (*sum, error) {
 	}
 	s.fold.Accounts = s.draft.Accounts()
 	s.fold.Tokens = s.spent()
-	s.fold.Deltas = s.merged.deltas
-	// Rows in the order of the table touch each of its pages once.
-	slices.SortStableFunc(s.fold.Deltas, func(a, b piccolo.Delta) int { return strings.Compare(a.Key, b.Key) })
+	s.fold.Deltas = s.merged.sorted()
 	return s, nil
 }
 

@@ -293,8 +293,9 @@ func (w *watcher) follow(life context.Context, writers []bulletin) {
 	defer asking.Wait()
 	defer cancel()
 	news := make(chan bulletin) // nothing is kept: a writer is asked again when the client has what it said
+	query := w.query(watchWait) // before the first answer moves what it is made of
 	for _, t := range writers {
-		asking.Go(func() { w.in.follow(ctx, t, w.query(watchWait), news) })
+		asking.Go(func() { w.in.follow(ctx, t, query, news) })
 	}
 	alive := time.NewTicker(heartbeat)
 	defer alive.Stop()

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -395,6 +396,31 @@ func TestWatchOfSeveralWriters(t *testing.T) {
 	a.add("x", 1)
 	if ev := d.watch("prefix=", ev.id).next(); ev.data != `{"key":"x","value":2,"value_text":"2"}` || ev.id != "a.2,b.2" {
 		t.Errorf("resumed: %+v", ev)
+	}
+}
+
+// A writer that tells something at once does so while others have not been
+// asked yet.
+func TestWatchOfManyWritersThatTellAtOnce(t *testing.T) {
+	t.Parallel()
+	const writers = 64
+	d := open(t, func(c *ingress.Config) { c.Partitions = writers })
+	logs := make([]*log, writers)
+	for i := range logs {
+		logs[i] = newLog(fmt.Sprintf("l%d", i))
+		logs[i].partitions = []int{i}
+	}
+	d.reader.writers = func(ctx context.Context, partition int, q piccolo.Query) (piccolo.Answer, error) {
+		a, err := logs[partition].answer(ctx, q)
+		if q.Page != nil { // what the snapshot lacks, each has to tell
+			logs[partition].add(fmt.Sprintf("k%d", partition), 1)
+		}
+		return a, err
+	}
+	w := d.watch("prefix=", "")
+	w.snapshot()
+	for told := make(map[string]bool); len(told) < writers; {
+		told[w.next().data] = true
 	}
 }
 

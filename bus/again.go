@@ -2,30 +2,66 @@ package bus
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// attempt is how long a request waits before it is sent again.
-const attempt = 1500 * time.Millisecond
+const (
+	// attempt is how long a request waits before it is sent again.
+	attempt = 1500 * time.Millisecond
+	// pause is how long a server that knows of no leader is left alone.
+	pause = 200 * time.Millisecond
+	// patience is after how long without an answer it is said, each time.
+	patience = 5 * time.Second
+)
 
-// again sends a request again and again until it is answered or ctx is done. A
-// request that comes while a cluster elects a leader is not answered, and not
-// kept either: who waits for it to the end waits for nothing.
-func again[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
-	for {
+// What a server answers that knows of no leader, or of too few others, as all do
+// for seconds after the servers of a cluster have started.
+const (
+	codeNoLeader jetstream.ErrorCode = 10008
+	codeNoPeers  jetstream.ErrorCode = 10005
+)
+
+// errNoQuorum is the likely reason of no answer.
+var errNoQuorum = errors.New("JetStream does not answer: in a cluster, most of the servers must run and reach one another, and as many as the stream has replicas; a single one may have a disk that hangs")
+
+// again sends a request again and again until it is answered or ctx is done, and
+// says every few seconds what it waits for. A request that comes while a cluster
+// elects a leader is not answered, and not kept either: who waits for it to the
+// end waits for nothing. After ctx's deadline the error is errNoQuorum, too.
+func again[T any](ctx context.Context, b *Bus, request func(context.Context) (T, error)) (T, error) {
+	for start, said := time.Now(), time.Now(); ; {
 		try, cancel := context.WithTimeout(ctx, attempt)
 		answer, err := request(try)
-		late := try.Err() != nil && ctx.Err() == nil
+		late := err != nil && try.Err() != nil
+		unready := isAPIError(err, codeNoLeader, codeNoPeers)
 		cancel()
-		if err == nil || !late {
+		if !late && !unready {
 			return answer, err
+		}
+		if unready {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				err = fmt.Errorf("%w: %w", errNoQuorum, err)
+			}
+			return answer, err
+		}
+		if time.Since(said) >= patience {
+			said = time.Now()
+			b.log.Warn("waiting for JetStream, asking again and again", "for", time.Since(start).Round(time.Second), "error", errNoQuorum)
 		}
 	}
 }
 
 // stream reads what the stream is like.
 func (b *Bus) stream(ctx context.Context) (jetstream.Stream, error) {
-	return again(ctx, func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, Stream) })
+	return again(ctx, b, func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, Stream) })
 }

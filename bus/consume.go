@@ -44,14 +44,14 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 	ctx, done := b.asks(ctx, api("CONSUMER.INFO"), api("CONSUMER.CREATE"))
 	defer done(&err)
 	config := consumerConfig(partition, b.owner.metadata())
-	have, err := again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+	have, err := again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 		return b.js.Consumer(ctx, Stream, consumerName(partition))
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		// Of two that make it at once, one is told that there is one.
 		err = pastClearing(ctx, noStoreOfConsumer, func() (err error) {
-			have, err = again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+			have, err = again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 				return b.js.CreateConsumer(ctx, Stream, config)
 			})
 			return err
@@ -67,7 +67,7 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 			b.log.Error("the partition belonged to another database, this one has it from now on",
 				"partition", partition, "before", before, "now", b.owner.database)
 		}
-		have, err = again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		have, err = again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 			return b.js.UpdateConsumer(ctx, Stream, config)
 		})
 	}
@@ -240,7 +240,7 @@ func (b *Bus) State(ctx context.Context, partition int) (_ piccolo.StreamState, 
 	if err != nil {
 		return piccolo.StreamState{}, fmt.Errorf("stream %s: %w", Stream, err)
 	}
-	c, err := again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+	c, err := again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 		return stream.Consumer(ctx, consumerName(partition))
 	})
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 func (b *Bus) Owner(ctx context.Context, partition int) (database string, served bool, err error) {
 	ctx, done := b.asks(ctx, api("CONSUMER.INFO"))
 	defer done(&err)
-	c, err := again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+	c, err := again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 		return b.js.Consumer(ctx, Stream, consumerName(partition))
 	})
 	switch {
@@ -34,7 +34,7 @@ func (b *Bus) Owner(ctx context.Context, partition int) (database string, served
 func (b *Bus) Assign(ctx context.Context, partition int, database string) (err error) {
 	ctx, done := b.asks(ctx, api("CONSUMER.CREATE"))
 	defer done(&err)
-	_, err = again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+	_, err = again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 		return b.js.CreateOrUpdateConsumer(ctx, Stream, consumerConfig(partition, owner{database: database, writer: b.owner.writer}.metadata()))
 	})
 	if err != nil {
@@ -97,7 +97,7 @@ func (b *Bus) Grow(ctx context.Context, partitions int) (before int, err error) 
 func (b *Bus) allFolded(ctx context.Context, partition int) (err error) {
 	ctx, done := b.asks(ctx, api("CONSUMER.INFO"))
 	defer done(&err)
-	c, err := again(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+	c, err := again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 		return b.js.Consumer(ctx, Stream, consumerName(partition))
 	})
 	switch {

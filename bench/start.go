@@ -186,7 +186,7 @@ func fill(s *stage, more func(deltas int, bytes int64) bool) (deltas int, err er
 	}
 	defer conn.Close()
 	ctx := context.Background()
-	if err := conn.Provision(ctx, bus.StreamOptions{Partitions: 1, MaxBytes: maxBytes}); err != nil {
+	if _, err := conn.Provision(ctx, bus.StreamOptions{Partitions: 1, MaxBytes: maxBytes}); err != nil {
 		return 0, err
 	}
 	producer := piccolo.NewProducer()

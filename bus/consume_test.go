@@ -180,7 +180,7 @@ func TestSubscriptionEndsWithTheConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if err := b.Provision(soon(t), options); err != nil {
+	if _, err := b.Provision(soon(t), options); err != nil {
 		t.Fatal(err)
 	}
 	r := &rig{Bus: b}

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/piccolo-counter/piccolo"
 )
 
 // Inspection is the stream as it looks from outside, for an operator.
@@ -96,10 +92,8 @@ func (b *Bus) Inspect(ctx context.Context) (_ *Inspection, err error) {
 		Departs:   departs(&info.Config),
 		Now:       info.TimeStamp,
 	}
-	i.Partitions, err = strconv.Atoi(info.Config.Metadata[metaPartitions])
-	if err != nil || i.Partitions < 1 || i.Partitions > piccolo.MaxPartitions {
-		i.Partitions = 0
-		i.Departs = append(i.Departs, fmt.Sprintf("its metadata %s is %q, not a number of partitions: it was made by hand; make it with piccolo stream init", metaPartitions, info.Config.Metadata[metaPartitions]))
+	if i.Partitions, err = partitionsOf(&info.Config); err != nil {
+		i.Departs = append(i.Departs, fmt.Sprintf("its metadata %s is %q, not a number of partitions: it was made by hand; %s", metaPartitions, info.Config.Metadata[metaPartitions], makeAnew))
 	}
 	for partition := range i.Partitions {
 		c, err := b.inspectConsumer(ctx, stream, partition)
@@ -141,33 +135,6 @@ func (b *Bus) inspectConsumer(ctx context.Context, stream jetstream.Stream, part
 		i.LastActive = *info.AckFloor.Last
 	}
 	return i, nil
-}
-
-// departs says how a stream is not what ingresses and writers rely on.
-func departs(c *jetstream.StreamConfig) []string {
-	list := []string{}
-	add := func(wrong bool, format string, args ...any) {
-		if wrong {
-			list = append(list, fmt.Sprintf(format, args...))
-		}
-	}
-	add(len(c.Subjects) != 1 || c.Subjects[0] != subjectDeltas+"*",
-		"its subjects are %s, not %s*: batches would go astray; set them with piccolo stream init", strings.Join(c.Subjects, " "), subjectDeltas)
-	add(c.Storage != jetstream.FileStorage,
-		"it is kept in memory: what was acknowledged is lost with the server; delete it when it is empty, and make it with piccolo stream init")
-	add(c.Retention != jetstream.LimitsPolicy,
-		"its retention is %s, not limits: nothing could be read again after a database is restored; delete it when it is empty, and make it with piccolo stream init", strings.ToLower(c.Retention.String()))
-	add(c.Discard != jetstream.DiscardNew,
-		"it discards old messages when it is full, which were acknowledged; set --discard new with piccolo stream init")
-	add(c.MaxAge > 0, "messages go after %s, folded or not; piccolo stream init takes that off", c.MaxAge)
-	add(c.MaxMsgs > 0, "it takes %d messages at most: piccolo stream init bounds its bytes instead", c.MaxMsgs)
-	add(c.MaxMsgsPerSubject > 0, "it takes %d messages of a partition at most: piccolo stream init takes that off", c.MaxMsgsPerSubject)
-	add(c.MaxBytes <= 0, "its size has no bound, so that a full disk stops it before it can say that it is full; bound it with piccolo stream init --stream-max-bytes")
-	add(c.PersistMode != jetstream.DefaultPersistMode, "it is written behind its acknowledgements, whatever the server syncs: a power cut loses increments; delete it when it is empty, and make it with piccolo stream init")
-	add(c.NoAck, "it acknowledges nothing, so that no reply is ever sent; piccolo stream init sets that right")
-	add(c.Sealed, "it is sealed: nothing can be stored; delete it when it is empty, and make it with piccolo stream init")
-	add(c.Duplicates < time.Minute, "its duplicate window is %s, so that what is published again costs a fold; piccolo stream init makes it 2 minutes", c.Duplicates)
-	return list
 }
 
 // Stored returns when the message at or after a StreamSeq of a partition was

@@ -64,32 +64,58 @@ func TestInspectFindsWhatDepartsFromTheContract(t *testing.T) {
 	t.Parallel()
 	contract := start(t).info(t).Config
 	for _, c := range []struct {
-		change func(*jetstream.StreamConfig)
-		says   string
+		change  func(*jetstream.StreamConfig)
+		says    string
+		forGood bool // the server does not change it any more
 	}{
-		{func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "other") }, "subjects"},
-		{func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }, "discards old"},
-		{func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "after 1h"},
-		{func(c *jetstream.StreamConfig) { c.MaxMsgs = 10 }, "10 messages at most"},
-		{func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 10 }, "of a partition"},
-		{func(c *jetstream.StreamConfig) { c.MaxBytes = -1 }, "no bound"},
-		{func(c *jetstream.StreamConfig) { c.NoAck = true }, "acknowledges nothing"},
-		{func(c *jetstream.StreamConfig) { c.Duplicates = time.Second }, "duplicate window"},
-		{func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, "in memory"},
-		{func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, "workqueue"},
-		{func(c *jetstream.StreamConfig) { c.Metadata = nil }, "by hand"},
+		{func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "other") }, "subjects", false},
+		{func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }, "discards old", false},
+		{func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, "after 1h", false},
+		{func(c *jetstream.StreamConfig) { c.MaxMsgs = 10 }, "10 messages at most", false},
+		{func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 10 }, "of a partition", false},
+		{func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 }, "of 100 bytes at most", false},
+		{func(c *jetstream.StreamConfig) { c.MaxBytes = -1 }, "no bound", false},
+		{func(c *jetstream.StreamConfig) { c.NoAck = true }, "acknowledges nothing", false},
+		{func(c *jetstream.StreamConfig) { c.Duplicates = time.Minute }, "duplicate window is 1m0s", false},
+		{func(c *jetstream.StreamConfig) { c.Duplicates = time.Hour }, "duplicate window is 1h0m0s", false},
+		{func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy }, "interest", false},
+		{func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, "workqueue", true},
+		{func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, "in memory", true},
+		{func(c *jetstream.StreamConfig) { c.MaxConsumers = 2 }, "2 consumers at most", true},
+		{func(c *jetstream.StreamConfig) { c.PersistMode = jetstream.AsyncPersistMode }, "behind its acknowledgements", true},
+		{func(c *jetstream.StreamConfig) { c.DenyPurge = true }, "denies purging", true},
+		{func(c *jetstream.StreamConfig) { c.Sealed = true }, "sealed", true},
+		{func(c *jetstream.StreamConfig) { c.Metadata = nil }, "by hand", true},
 	} {
-		// A server of its own: one that has just deleted a stream may still be
-		// clearing its directories away, and then makes no other.
-		r := startServer(t)
-		config := contract
-		c.change(&config)
-		if _, err := r.js.CreateStream(soon(t), config); err != nil {
-			t.Fatalf("%s: %v", c.says, err)
-		}
-		i, err := r.Inspect(soon(t))
-		if err != nil || len(i.Departs) != 1 || !strings.Contains(i.Departs[0], c.says) {
-			t.Errorf("%s: %q, %v", c.says, i.Departs, err)
-		}
+		t.Run(c.says, func(t *testing.T) {
+			t.Parallel()
+			// A server of its own: one that has just deleted a stream may still be
+			// clearing its directories away, and then makes no other.
+			r := startServer(t)
+			config := contract
+			c.change(&config)
+			sealed := config.Sealed // which no stream is made as
+			config.Sealed = false
+			if _, err := r.js.CreateStream(soon(t), config); err != nil {
+				t.Fatal(err)
+			}
+			if sealed {
+				config.Sealed = true
+				if _, err := r.js.UpdateStream(soon(t), config); err != nil {
+					t.Fatal(err)
+				}
+			}
+			i, err := r.Inspect(soon(t))
+			if err != nil || len(i.Departs) != 1 || !strings.Contains(i.Departs[0], c.says) {
+				t.Fatalf("%q, %v", i.Departs, err)
+			}
+			_, err = r.Provision(soon(t), options)
+			switch after, _ := r.Inspect(soon(t)); {
+			case c.forGood && (err == nil || !strings.Contains(i.Departs[0], "delete it when it is empty")):
+				t.Errorf("%q, and stream init brings it back: %v", i.Departs, err)
+			case !c.forGood && (err != nil || len(after.Departs) > 0 || strings.Contains(i.Departs[0], "delete it")):
+				t.Errorf("%q, and stream init leaves %q: %v", i.Departs, after.Departs, err)
+			}
+		})
 	}
 }

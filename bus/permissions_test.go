@@ -60,7 +60,7 @@ func (g *guarded) as(t *testing.T, role bus.Role) *bus.Bus {
 func TestEachRoleHasWhatItNeeds(t *testing.T) {
 	t.Parallel()
 	g := guard(t)
-	if err := g.as(t, bus.RoleAdmin).Provision(soon(t), options); err != nil {
+	if _, err := g.as(t, bus.RoleAdmin).Provision(soon(t), options); err != nil {
 		t.Fatal(err)
 	}
 	ingress, writer := g.as(t, bus.RoleIngress), g.as(t, bus.RoleWriter)
@@ -164,7 +164,7 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 		do      func(*testing.T, *bus.Bus) error
 	}{
 		{role: bus.RoleAdmin, without: "$JS.API.STREAM.*.PICCOLO", refused: "$JS.API.STREAM.INFO.PICCOLO",
-			do: func(t *testing.T, b *bus.Bus) error { return b.Provision(soon(t), options) }},
+			do: func(t *testing.T, b *bus.Bus) error { _, err := b.Provision(soon(t), options); return err }},
 		{role: bus.RoleIngress, without: "$JS.API.STREAM.INFO.PICCOLO",
 			do: func(t *testing.T, b *bus.Bus) error { _, err := b.Partitions(soon(t)); return err }},
 		{role: bus.RoleIngress, without: "$JS.API.STREAM.INFO.PICCOLO",
@@ -201,7 +201,7 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 			t.Parallel()
 			g := guard(t, c.without)
 			if !strings.HasPrefix(c.without, "$JS.API.STREAM.*") {
-				if err := g.as(t, bus.RoleAdmin).Provision(soon(t), options); err != nil {
+				if _, err := g.as(t, bus.RoleAdmin).Provision(soon(t), options); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -235,7 +235,7 @@ func TestMissingPermissionShowsInTheHealth(t *testing.T) {
 				subjects = []string{"$JS.ACK.*.*.PICCOLO.>", "$JS.ACK.PICCOLO.>"}
 			}
 			g := guard(t, subjects...)
-			if err := g.as(t, bus.RoleAdmin).Provision(soon(t), options); err != nil {
+			if _, err := g.as(t, bus.RoleAdmin).Provision(soon(t), options); err != nil {
 				t.Fatal(err)
 			}
 			if err := g.as(t, bus.RoleIngress).Publish(soon(t), message(1, 1, "foo", 1)); err != nil {

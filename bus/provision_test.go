@@ -51,12 +51,41 @@ func TestProvisionAgainKeepsWhatIsStored(t *testing.T) {
 	r.publish(t, 0, 1, 5)
 	o := options
 	o.MaxBytes, o.Version = 1<<21, "1.2.4"
-	if err := r.Provision(soon(t), o); err != nil {
+	if _, err := r.Provision(soon(t), o); err != nil {
 		t.Fatal(err)
 	}
 	info := r.info(t)
 	if info.State.Msgs != 5 || info.Config.MaxBytes != 1<<21 || info.Config.Metadata["piccolo.version"] != "1.2.4" {
 		t.Errorf("%d messages, at most %d bytes, metadata %v", info.State.Msgs, info.Config.MaxBytes, info.Config.Metadata)
+	}
+}
+
+// What is not given stays as it is, and what an operator has set besides.
+func TestProvisionKeepsWhatIsNotGiven(t *testing.T) {
+	t.Parallel()
+	r := startServer(t)
+	want := bus.Provisioned{Partitions: 2, MaxBytes: 1 << 21, Replicas: 1}
+	p, err := r.Provision(soon(t), bus.StreamOptions{Partitions: 2, MaxBytes: 1 << 21, Version: "1"})
+	if err != nil || !reflect.DeepEqual(*p, want) {
+		t.Fatalf("made: %+v, %v: want %+v", p, err, want)
+	}
+	set := r.info(t).Config
+	set.Compression, set.Description, set.Duplicates = jetstream.S2Compression, "ours", time.Minute
+	if _, err := r.js.UpdateStream(soon(t), set); err != nil {
+		t.Fatal(err)
+	}
+	p, err = r.Provision(soon(t), bus.StreamOptions{Version: "2"})
+	want.Changed = []bus.Change{{Setting: "duplicate window", From: "1m0s", To: "2m0s"}, {Setting: "version", From: "1", To: "2"}}
+	if err != nil || !reflect.DeepEqual(*p, want) {
+		t.Errorf("%+v, %v: want %+v", p, err, want)
+	}
+	if got := r.info(t).Config; got.MaxBytes != 1<<21 || got.Metadata["piccolo.partitions"] != "2" || got.Compression != set.Compression || got.Description != "ours" {
+		t.Errorf("the stream is %+v now", got)
+	}
+	p, err = r.Provision(soon(t), bus.StreamOptions{MaxBytes: 1 << 22, Version: "2"})
+	want.MaxBytes, want.Changed = 1<<22, []bus.Change{{Setting: "most bytes", From: "2097152", To: "4194304"}}
+	if err != nil || !reflect.DeepEqual(*p, want) {
+		t.Errorf("%+v, %v: want %+v", p, err, want)
 	}
 }
 
@@ -66,7 +95,7 @@ func TestProvisionRefusesAnotherNumberOfPartitions(t *testing.T) {
 	r := start(t)
 	o := options
 	o.Partitions = 4
-	err := r.Provision(soon(t), o)
+	_, err := r.Provision(soon(t), o)
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -83,12 +112,12 @@ func TestProvisionRefusesAnotherNumberOfPartitions(t *testing.T) {
 func TestProvisionRefusesNumbersOfPartitionsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	r := startServer(t)
-	for _, n := range []int{-1, 0, 1025} {
-		if err := r.Provision(soon(t), bus.StreamOptions{Partitions: n}); err == nil || !strings.Contains(err.Error(), "between 1 and 1024") {
+	for _, n := range []int{-1, 1025} {
+		if _, err := r.Provision(soon(t), bus.StreamOptions{Partitions: n}); err == nil || !strings.Contains(err.Error(), "between 1 and 1024") {
 			t.Errorf("%d: %v", n, err)
 		}
 	}
-	if err := r.Provision(soon(t), bus.StreamOptions{Partitions: 1024, MaxBytes: 1 << 20}); err != nil {
+	if _, err := r.Provision(soon(t), bus.StreamOptions{Partitions: 1024, MaxBytes: 1 << 20}); err != nil {
 		t.Errorf("1024: %v", err)
 	}
 }
@@ -151,7 +180,7 @@ func TestStreamMadeByHand(t *testing.T) {
 			if _, err := r.js.CreateStream(soon(t), jetstream.StreamConfig{Name: bus.Stream, Subjects: []string{"other"}, Metadata: c.metadata}); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.Provision(soon(t), options); err == nil || !strings.Contains(err.Error(), "made by hand") {
+			if _, err := r.Provision(soon(t), options); err == nil || !strings.Contains(err.Error(), "made by hand") {
 				t.Errorf("%v", err)
 			}
 			if got := r.info(t).Config.Subjects; got[0] != "other" {

@@ -23,7 +23,7 @@ func BenchmarkPublish(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer conn.Close()
-			if err := conn.Provision(b.Context(), bus.StreamOptions{Partitions: 1, MaxBytes: 8 << 30}); err != nil {
+			if _, err := conn.Provision(b.Context(), bus.StreamOptions{Partitions: 1, MaxBytes: 8 << 30}); err != nil {
 				b.Fatal(err)
 			}
 			batch := piccolo.Batch{BatchID: piccolo.BatchID{Producer: piccolo.NewProducer()}}

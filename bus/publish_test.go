@@ -62,7 +62,7 @@ func TestFullStreamStoresNothingUntilThereIsRoom(t *testing.T) {
 	r := startServer(t)
 	o := options
 	o.MaxBytes = 8 << 10
-	if err := r.Provision(soon(t), o); err != nil {
+	if _, err := r.Provision(soon(t), o); err != nil {
 		t.Fatal(err)
 	}
 	value := strings.Repeat("k", 1000)
@@ -123,7 +123,7 @@ func TestMaxMessage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := startServer(t)
-			if err := r.Provision(soon(t), bus.StreamOptions{Partitions: 1, MaxBytes: c.maxBytes}); err != nil {
+			if _, err := r.Provision(soon(t), bus.StreamOptions{Partitions: 1, MaxBytes: c.maxBytes}); err != nil {
 				t.Fatal(err)
 			}
 			n, err := r.MaxMessage(soon(t))

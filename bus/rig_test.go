@@ -59,7 +59,7 @@ var options = bus.StreamOptions{Partitions: 3, MaxBytes: 1 << 20, Version: "1.2.
 func start(t *testing.T) *rig {
 	t.Helper()
 	r := startServer(t)
-	if err := r.Provision(soon(t), options); err != nil {
+	if _, err := r.Provision(soon(t), options); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -71,7 +71,7 @@ func (r *rig) anew(t *testing.T) {
 	if err := r.js.DeleteStream(soon(t), bus.Stream); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Provision(soon(t), options); err != nil {
+	if _, err := r.Provision(soon(t), options); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -58,7 +58,7 @@ func TestServerWithoutASocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if err := b.Provision(soon(t), options); err != nil {
+	if _, err := b.Provision(soon(t), options); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Publish(soon(t), message(0, 1, "foo", 1)); err != nil {
@@ -94,7 +94,7 @@ func TestServerFindsWhatItStored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Provision(soon(t), options); err != nil {
+		if _, err := b.Provision(soon(t), options); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Publish(soon(t), message(0, start+1, "foo", 1)); err != nil {
@@ -135,7 +135,7 @@ func TestConnectionThatIsLostIsFoundAgain(t *testing.T) {
 	}
 	defer server.Shutdown()
 	until(t, "the connection stands again", func() bool { return b.Check(t.Context()) == nil })
-	if err := b.Provision(soon(t), options); err != nil {
+	if _, err := b.Provision(soon(t), options); err != nil {
 		t.Error(err)
 	}
 }

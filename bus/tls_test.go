@@ -134,7 +134,7 @@ func works(t *testing.T, r bus.Remote) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if err := b.Provision(soon(t), options); err != nil {
+	if _, err := b.Provision(soon(t), options); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Publish(soon(t), message(1, 1, "foo", 1)); err != nil {

@@ -86,9 +86,16 @@ func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err er
 	}
 	defer conn.Close()
 	provision := func(ctx context.Context) error {
-		return conn.Provision(ctx, bus.StreamOptions{
+		p, err := conn.Provision(ctx, bus.StreamOptions{
 			Partitions: c.Partitions, MaxBytes: int64(c.StreamMaxBytes), Version: version(),
 		})
+		if err != nil {
+			return err
+		}
+		for _, change := range p.Changed {
+			log.Info("the stream has changed", "setting", change.Setting, "from", change.From, "to", change.To)
+		}
+		return nil
 	}
 	if err := provision(ctx); err != nil {
 		return err

@@ -36,7 +36,7 @@ func newDeployment(b *testing.B, partitions int) *deployment {
 	}
 	b.Cleanup(server.Shutdown)
 	d := &deployment{b: b, server: server, count: partitions}
-	if err := d.connect().Provision(b.Context(), bus.StreamOptions{Partitions: partitions, MaxBytes: 2 << 30, Version: "bench"}); err != nil {
+	if _, err := d.connect().Provision(b.Context(), bus.StreamOptions{Partitions: partitions, MaxBytes: 2 << 30, Version: "bench"}); err != nil {
 		b.Fatal(err)
 	}
 	store, release, err := openDatabase(b.Context(), filepath.Join(dir, "numbers.db"), slog.New(slog.DiscardHandler), nil)

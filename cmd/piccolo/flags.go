@@ -136,10 +136,12 @@ type streamFlags struct {
 
 func (f *streamFlags) Validate() error {
 	if f.Partitions < 1 || f.Partitions > piccolo.MaxPartitions {
-		return fmt.Errorf("--partitions must be from 1 to %d", piccolo.MaxPartitions)
+		return errPartitions
 	}
 	return nil
 }
+
+var errPartitions = fmt.Errorf("--partitions must be from 1 to %d", piccolo.MaxPartitions)
 
 type natsFlags struct {
 	NATS      string `name:"nats" help:"Where NATS is; several addresses of a cluster are separated by commas." env:"PICCOLO_NATS,NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`

@@ -27,7 +27,7 @@ func newGrownStream(t *testing.T) *grownStream {
 	g := &grownStream{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
 	g.serve(port.Free(t)) // where it may come back
 	conn := g.connect()
-	if err := conn.Provision(t.Context(), bus.StreamOptions{Partitions: 2, MaxBytes: 1 << 20}); err != nil {
+	if _, err := conn.Provision(t.Context(), bus.StreamOptions{Partitions: 2, MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	s := newService(discard, new(lastError), conn, stopFlags{}, dataFlags{Data: t.TempDir()}, false, 2)

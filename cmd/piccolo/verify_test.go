@@ -157,7 +157,7 @@ func stopped(t *testing.T, tamper func(jetstream.Stream)) (data string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.Provision(t.Context(), bus.StreamOptions{Partitions: 1, MaxBytes: 1 << 20}); err != nil {
+	if _, err := conn.Provision(t.Context(), bus.StreamOptions{Partitions: 1, MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	nc, err := nats.Connect(server.URL())

@@ -47,10 +47,29 @@ type Rejected struct {
 
 // Folded tells what a commit did.
 type Folded struct {
-	Rows        int              // upserts
-	Quarantined []Increment      // what could not be added to its key's value
-	Released    []Increment      // what could be, at last, or was overwritten
+	Rows        int              // deltas that were applied
+	Quarantined Moved            // what could not be added to its key's value
+	Released    Moved            // what could be, at last, or was overwritten
 	Totals      map[string]int64 // of the keys whose delta wanted it, and of those wanted besides
+}
+
+// Moved counts deltas that went into the quarantine, or left it.
+type Moved struct {
+	Deltas int
+	Keys   int      // whose they are
+	Some   []string // the first few of the keys, for a log that a client must not be able to fill
+}
+
+// someKeys is how many keys Moved names.
+const someKeys = 10
+
+// Add counts deltas of one key.
+func (m *Moved) Add(key string, deltas int) {
+	m.Deltas += deltas
+	m.Keys++
+	if len(m.Some) < someKeys {
+		m.Some = append(m.Some, key)
+	}
 }
 
 var (

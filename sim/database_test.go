@@ -107,11 +107,11 @@ func (db *database) add(d piccolo.Delta, folded *piccolo.Folded) {
 	held := db.held[d.Key]
 	if !total.IsInt64() {
 		db.held[d.Key] = append(slices.Clip(held), d.Value)
-		folded.Quarantined = append(folded.Quarantined, piccolo.Increment{Key: d.Key, Value: d.Value})
+		folded.Quarantined.Add(d.Key, 1)
 		return
 	}
-	for _, v := range held {
-		folded.Released = append(folded.Released, piccolo.Increment{Key: d.Key, Value: v})
+	if len(held) > 0 {
+		folded.Released.Add(d.Key, len(held))
 	}
 	delete(db.held, d.Key)
 	if d.Op == piccolo.OpRemove {

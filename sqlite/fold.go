@@ -15,7 +15,7 @@ import (
 // may be asked again once the ledger has been read again. After any other
 // error it is of no further use, and where that is piccolo.ErrUnknown, the
 // commit may have happened.
-func (s *Store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded, error) {
+func (s *Store) Commit(_ context.Context, fold *piccolo.Fold) (piccolo.Folded, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -24,9 +24,6 @@ func (s *Store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded,
 	tx := transaction{store: s, stmts: &s.stmts}
 	err := s.conn.Raw(func(any) error { return tx.run(fold) })
 	if err != nil {
-		if tx.quarantineChanged {
-			err = errors.Join(err, s.loadQuarantined(ctx))
-		}
 		clear(s.expiry) // it may have gone ahead
 		return piccolo.Folded{}, err
 	}
@@ -34,16 +31,17 @@ func (s *Store) Commit(ctx context.Context, fold *piccolo.Fold) (piccolo.Folded,
 	if err := s.files.check(); err != nil {
 		return piccolo.Folded{}, err
 	}
+	tx.keepQuarantined()
 	s.wal.committed(s)
 	return tx.folded, nil
 }
 
 // transaction is one commit on its way.
 type transaction struct {
-	store             *Store
-	stmts             *statements
-	folded            piccolo.Folded
-	quarantineChanged bool // so a rollback must load the set of keys again
+	store       *Store
+	stmts       *statements
+	folded      piccolo.Folded
+	quarantined map[string]*big.Int // as it will be, of the keys of which it changed
 }
 
 func (tx *transaction) run(fold *piccolo.Fold) error {
@@ -102,114 +100,81 @@ func (tx *transaction) apply(fold *piccolo.Fold) error {
 }
 
 // add applies deltas to numbers, in statements of a whole chunk where it can:
-// while no key is in the quarantine, which one of these may put there, and
-// where all of them add.
+// where all of them add, and none of their keys is in the quarantine.
 func (tx *transaction) add(deltas []piccolo.Delta) error {
 	tx.folded.Rows = len(deltas)
-	for len(deltas) >= chunk && len(tx.store.quarantined) == 0 {
-		args, sets := tx.stmts.upsertMany.args, false
-		for i, d := range deltas[:chunk] {
-			args[2*i].Value = d.Key
-			args[2*i+1].Value = d.Value
-			sets = sets || d.Op != piccolo.OpAdd
+	for len(deltas) > 0 {
+		n := min(chunk, len(deltas))
+		for n < len(deltas) && deltas[n].Key == deltas[n-1].Key {
+			n++ // those of one key are settled together
 		}
-		var err error
-		if !sets {
-			err = tx.stmts.upsertMany.run()
-		}
-		if sets || isOverflow(err) {
-			err = tx.addEach(deltas[:chunk]) // the statement did none of its rows
+		done, err := tx.addChunk(deltas[:n])
+		if err == nil && !done {
+			err = tx.addEach(deltas[:n])
 		}
 		if err != nil {
 			return err
 		}
-		deltas = deltas[chunk:]
-	}
-	return tx.addEach(deltas)
-}
-
-func (tx *transaction) addEach(deltas []piccolo.Delta) error {
-	for _, d := range deltas {
-		if d.Op != piccolo.OpAdd {
-			if err := tx.replace(d); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, ok := tx.store.quarantined[d.Key]; ok {
-			if err := tx.settle(d); err != nil {
-				return err
-			}
-			continue
-		}
-		args := tx.stmts.upsert.args
-		args[0].Value, args[1].Value = d.Key, d.Value
-		err := tx.stmts.upsert.run()
-		if isOverflow(err) {
-			err = tx.settle(d)
-		}
-		if err != nil {
-			return err
-		}
+		deltas = deltas[n:]
 	}
 	return nil
 }
 
-// replace sets or removes a key, and what the quarantine has of it goes too.
-func (tx *transaction) replace(d piccolo.Delta) error {
-	if _, ok := tx.store.quarantined[d.Key]; ok {
-		held, err := tx.stmts.held.integers(d.Key)
-		if err != nil {
-			return err
-		}
-		if err := tx.release(d.Key, held); err != nil {
-			return err
-		}
+// addChunk applies the deltas in one statement, and says whether it did. If not,
+// it applied none.
+func (tx *transaction) addChunk(deltas []piccolo.Delta) (done bool, err error) {
+	if len(deltas) != chunk || !tx.plain(deltas) {
+		return false, nil
 	}
-	if d.Op == piccolo.OpRemove {
-		return tx.stmts.remove.exec(d.Key)
+	args := tx.stmts.upsertMany.args
+	for i, d := range deltas {
+		args[2*i].Value = d.Key
+		args[2*i+1].Value = d.Value
 	}
-	return tx.stmts.set.exec(d.Key, d.Value)
+	err = tx.stmts.upsertMany.run()
+	if isOverflow(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
-// release rids the quarantine of a key, which has held there.
-func (tx *transaction) release(key string, held []int64) error {
-	tx.quarantineChanged = true
-	for _, v := range held {
-		tx.folded.Released = append(tx.folded.Released, piccolo.Increment{Key: key, Value: v})
+// addEach applies deltas key by key.
+func (tx *transaction) addEach(deltas []piccolo.Delta) error {
+	for len(deltas) > 0 {
+		n := 1
+		for n < len(deltas) && deltas[n].Key == deltas[0].Key {
+			n++
+		}
+		if err := tx.addKey(deltas[:n]); err != nil {
+			return err
+		}
+		deltas = deltas[n:]
 	}
-	delete(tx.store.quarantined, key)
-	return tx.stmts.release.exec(key)
+	return nil
 }
 
-// settle adds a delta where int64 may not hold the sum. The key's true total
-// is its value, its rows in the quarantine and the delta; where that fits, it
-// becomes the value and the quarantine is rid of the key. So a value is exact
-// whenever it can be, whatever the order of the deltas that led to it.
-func (tx *transaction) settle(d piccolo.Delta) error {
-	tx.quarantineChanged = true
-	value, _, err := tx.stmts.value.integer(d.Key)
-	if err != nil {
-		return err
+// addKey applies the deltas of one key.
+func (tx *transaction) addKey(deltas []piccolo.Delta) error {
+	if len(deltas) == 1 && tx.plain(deltas) {
+		err := tx.stmts.upsert.exec(deltas[0].Key, deltas[0].Value)
+		if !isOverflow(err) {
+			return err
+		}
 	}
-	held, err := tx.stmts.held.integers(d.Key)
-	if err != nil {
-		return err
+	return tx.settle(deltas)
+}
+
+// plain says whether the deltas only add, to keys that have nothing in the
+// quarantine.
+func (tx *transaction) plain(deltas []piccolo.Delta) bool {
+	none := len(tx.store.quarantined) == 0 && len(tx.quarantined) == 0
+	for i := range deltas {
+		d := &deltas[i]
+		if d.Op != piccolo.OpAdd || !none && tx.held(d.Key).Sign() != 0 {
+			return false
+		}
 	}
-	total := big.NewInt(value)
-	for _, v := range append(held, d.Value) {
-		total.Add(total, big.NewInt(v))
-	}
-	switch {
-	case total.IsInt64():
-	case d.Value == 0:
-		return nil // there is nothing to hold
-	default:
-		tx.folded.Quarantined = append(tx.folded.Quarantined, piccolo.Increment{Key: d.Key, Value: d.Value})
-		tx.store.quarantined[d.Key] = struct{}{}
-		return tx.stmts.hold.exec(d.Key, d.Value)
-	}
-	return errors.Join(tx.stmts.set.exec(d.Key, total.Int64()), tx.release(d.Key, held))
+	return true
 }
 
 // total reads back what somebody waits for, still inside the transaction.
@@ -239,21 +204,4 @@ func (tx *transaction) totalOf(key string) error {
 	}
 	tx.folded.Totals[key] = value
 	return nil
-}
-
-func (s *Store) loadQuarantined(ctx context.Context) error {
-	s.quarantined = make(map[string]struct{})
-	rows, err := s.conn.QueryContext(ctx, "SELECT DISTINCT key FROM quarantine")
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var key string
-		if err := rows.Scan(&key); err != nil {
-			return err
-		}
-		s.quarantined[key] = struct{}{}
-	}
-	return rows.Err()
 }

@@ -150,7 +150,7 @@ func TestOpenAnEmptyFile(t *testing.T) {
 	store := open(t, path)
 	folded := add(t, store, "a", 1)
 	wantValue(t, store, "a", 1)
-	if folded.Rows != 1 || len(folded.Quarantined) > 0 || len(folded.Released) > 0 || folded.Totals != nil {
+	if folded.Rows != 1 || folded.Quarantined.Deltas > 0 || folded.Released.Deltas > 0 || folded.Totals != nil {
 		t.Errorf("got %+v, want one row and no more", folded)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -40,9 +41,9 @@ type Store struct {
 	id    string
 	files files
 
-	// quarantined are the keys that have rows in the quarantine: every delta
-	// for them goes the slow way. Nearly always empty.
-	quarantined map[string]struct{}
+	// quarantined is what the rows in the quarantine come to, by key: every
+	// delta of these goes the slow way. Nearly always empty.
+	quarantined map[string]*big.Int
 
 	// expiry is, by partition, a time before which none of its tokens expires,
 	// in microseconds of Unix time; a partition of which that is not known is

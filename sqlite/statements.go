@@ -18,7 +18,7 @@ type statements struct {
 
 	fence, account, position, reject statement
 	value, set, remove               statement
-	held, hold, release              statement
+	hold, holdMany, release          statement
 	spent, spend, expire, expiry     statement
 }
 
@@ -48,11 +48,12 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 			&s.reject: `INSERT INTO rejected ("partition", stream_seq, stored_us, reason, data) VALUES (?, ?, ?, ?, coalesce(?, x''))
 				ON CONFLICT DO NOTHING`,
 
-			&s.value:   `SELECT value FROM numbers WHERE key = ?`,
-			&s.set:     `INSERT INTO numbers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
-			&s.remove:  `DELETE FROM numbers WHERE key = ?`,
-			&s.held:    `SELECT value FROM quarantine WHERE key = ?`,
-			&s.hold:    `INSERT INTO quarantine (key, value) VALUES (?, ?)`,
+			&s.value:  `SELECT value FROM numbers WHERE key = ?`,
+			&s.set:    `INSERT INTO numbers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
+			&s.remove: `DELETE FROM numbers WHERE key = ?`,
+			&s.hold:   `INSERT INTO quarantine (key, value) VALUES (?, ?)`,
+			&s.holdMany: `WITH RECURSIVE times (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM times WHERE n < ?3)
+				INSERT INTO quarantine (key, value) SELECT ?1, ?2 FROM times`,
 			&s.release: `DELETE FROM quarantine WHERE key = ?`,
 
 			&s.spent: `SELECT payload, expires_us FROM tokens WHERE token = ? AND "partition" = ?`,
@@ -76,13 +77,18 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 	})
 }
 
-func (s *statements) close() {
-	for _, st := range []*statement{
+// all are the statements.
+func (s *statements) all() []*statement {
+	return []*statement{
 		&s.begin, &s.commit, &s.rollback, &s.upsert, &s.upsertMany,
 		&s.fence, &s.account, &s.position, &s.reject,
-		&s.value, &s.set, &s.remove, &s.held, &s.hold, &s.release,
+		&s.value, &s.set, &s.remove, &s.hold, &s.holdMany, &s.release,
 		&s.spent, &s.spend, &s.expire, &s.expiry,
-	} {
+	}
+}
+
+func (s *statements) close() {
+	for _, st := range s.all() {
 		if st.stmt != nil {
 			_ = st.stmt.Close() // the connection goes with it
 		}
@@ -98,8 +104,22 @@ type statement struct {
 
 // run executes the statement with what stands in args.
 func (st *statement) run() error {
-	_, err := st.stmt.(driver.StmtExecContext).ExecContext(context.Background(), st.args)
+	_, err := st.result()
 	return err
+}
+
+func (st *statement) result() (driver.Result, error) {
+	return st.stmt.(driver.StmtExecContext).ExecContext(context.Background(), st.args)
+}
+
+// change executes the statement and returns how many rows it changed.
+func (st *statement) change(args ...driver.Value) (rows int64, err error) {
+	st.bind(args)
+	result, err := st.result()
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 func (st *statement) exec(args ...driver.Value) error {

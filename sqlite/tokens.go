@@ -41,16 +41,7 @@ func (s *Store) Totals(_ context.Context, keys []string) (map[string]int64, erro
 			if err != nil {
 				return err
 			}
-			if _, ok := s.quarantined[key]; ok {
-				held, err := s.stmts.held.integers(key)
-				if err != nil {
-					return err
-				}
-				for _, v := range held {
-					total += v
-				}
-			}
-			totals[key] = total
+			totals[key] = total + low64(s.held(key))
 		}
 		return nil
 	})

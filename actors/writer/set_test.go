@@ -1,12 +1,15 @@
 package writer_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/big"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +104,30 @@ func TestSetOfAQuarantinedKey(t *testing.T) {
 		r.store.wantValues(t, map[string]int64{"k": 5})
 		if a := r.store.account("p"); a.Sum != 5 {
 			t.Errorf("the account's sum is %d, want 5", a.Sum)
+		}
+	})
+}
+
+// However much a client puts into the quarantine in one commit, the log has a
+// line of it, with a few of the keys.
+func TestQuarantineInALine(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		var log bytes.Buffer
+		r.Log = slog.New(slog.NewTextHandler(&log, nil))
+		var once, twice []piccolo.Delta
+		for i := range 500 {
+			d := piccolo.Delta{Key: fmt.Sprintf("k%03d", i), Value: math.MaxInt64}
+			once, twice = append(once, d), append(twice, d, d)
+		}
+		r.stream.publish(batch(1, once...), batch(2, twice...))
+		r.start()
+		r.settle()
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 1 || len(lines[0]) > 400 || !strings.Contains(lines[0], "deltas=1000 keys=500 ") {
+			t.Errorf("the log has %d lines: %.1000s", len(lines), log.String())
+		}
+		if c := r.seen.sum(); c.Quarantine.In != 1000 {
+			t.Errorf("%d deltas are reported, want 1000", c.Quarantine.In)
 		}
 	})
 }

@@ -457,7 +457,7 @@ func (w *Writer) report(s *sum, folded piccolo.Folded, took time.Duration, now t
 		Rejected:   len(s.fold.Rejected),
 		Took:       took,
 	}
-	c.Quarantine.In, c.Quarantine.Out = len(folded.Quarantined), len(folded.Released)
+	c.Quarantine.In, c.Quarantine.Out = folded.Quarantined.Deltas, folded.Released.Deltas
 	for _, m := range w.unfolded {
 		if m.bad == nil {
 			c.Freshness = append(c.Freshness, now.Sub(m.batch.Accepted))
@@ -470,11 +470,11 @@ func (w *Writer) report(s *sum, folded piccolo.Folded, took time.Duration, now t
 	if c.Conflicts > 0 {
 		w.Log.Warn("requests came under an Idempotency-Key that stands for another, and were not counted", "requests", c.Conflicts)
 	}
-	for _, q := range folded.Quarantined {
-		w.Log.Error("a sum would leave int64, its delta is in the quarantine", "key", q.Key, "delta", q.Value)
+	if q := folded.Quarantined; q.Deltas > 0 {
+		w.Log.Error("sums would leave int64, their deltas are in the quarantine", "deltas", q.Deltas, "keys", q.Keys, "some", q.Some)
 	}
-	for _, q := range folded.Released {
-		w.Log.Info("a delta fits again, or was overwritten, and has left the quarantine", "key", q.Key, "delta", q.Value)
+	if q := folded.Released; q.Deltas > 0 {
+		w.Log.Info("deltas fit again, or were overwritten, and have left the quarantine", "deltas", q.Deltas, "keys", q.Keys, "some", q.Some)
 	}
 	for _, r := range s.fold.Rejected {
 		w.Log.Error("a message in the stream is no batch, it is in the table rejected", "streamSeq", r.StreamSeq, "reason", r.Reason)

@@ -99,9 +99,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "quarantine-keeps", breaks: "a value is exact whenever its true total fits",
-		file: "sqlite/fold.go",
-		old:  "	case total.IsInt64():",
-		new:  "	case total.IsInt64() && len(held) == 0:",
+		file: "sqlite/quarantine.go",
+		old:  "		if total.IsInt64() {\n",
+		new:  "		if total.IsInt64() && e.held.Sign() == 0 {\n",
 		pkg:  store, tests: "TestQuarantineHeals",
 	},
 	{
@@ -300,15 +300,15 @@ var mutants = []mutant{
 	{
 		name: "set-upserted", breaks: "a set overwrites what stood before it in the database",
 		file: "sqlite/fold.go",
-		old:  "		if d.Op != piccolo.OpAdd {",
-		new:  "		if d.Op == piccolo.OpRemove {",
+		old:  "len(deltas) == 1 && tx.plain(deltas) {",
+		new:  "len(deltas) == 1 && deltas[0].Op != piccolo.OpRemove {",
 		pkg:  store, tests: "TestSetAndRemove",
 	},
 	{
 		name: "set-in-a-chunk", breaks: "the same, among many",
 		file: "sqlite/fold.go",
-		old:  "			sets = sets || d.Op != piccolo.OpAdd\n",
-		new:  "",
+		old:  "d.Op != piccolo.OpAdd || !none",
+		new:  "!none",
 		pkg:  store, tests: "TestDeltasApplyInTheirOrder",
 	},
 	{
@@ -320,9 +320,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "set-leaves-quarantine", breaks: "a set overwrites what the quarantine has of the key",
-		file: "sqlite/fold.go",
-		old:  "	if _, ok := tx.store.quarantined[d.Key]; ok {\n		held,",
-		new:  "	if _, ok := tx.store.quarantined[d.Key]; ok && false {\n		held,",
+		file: "sqlite/quarantine.go",
+		old:  "} else if before.held.Sign() != 0 {\n",
+		new:  "} else if before.held.Sign() != 0 && deltas[0].Op == piccolo.OpAdd {\n",
 		pkg:  store, tests: "TestSetClearsTheQuarantine",
 	},
 	{
@@ -335,8 +335,8 @@ var mutants = []mutant{
 	{
 		name: "set-forgets-quarantine", breaks: "the same, with what the quarantine held",
 		file: "sqlite/tokens.go",
-		old:  "					total += v\n",
-		new:  "					_ = v\n",
+		old:  "total + low64(s.held(key))",
+		new:  "total",
 		pkg:  store, tests: "TestSetClearsTheQuarantine",
 	},
 

@@ -8,11 +8,14 @@ import "time"
 // transactions, the longer it gathers, so that more increments share a row and
 // more rows an fsync; but never so long that the oldest increment would be
 // older than the freshness asked for when it is committed, and not where no
-// other batch is to be expected by then.
+// other batch is to be expected by then. Where the freshness is out of reach, it
+// still leaves half of the time to whatever brings the increments: folding
+// without a pause would only make for more, and smaller, transactions.
 type gear struct {
 	freshness time.Duration
 
 	took time.Duration // the last transaction
+	work time.Duration // the part of it that its deltas explain
 	at   time.Time     // when it ended
 	rest time.Duration // after which it is time for the next
 
@@ -37,6 +40,10 @@ const (
 	restPerDelta = 1. / 8
 	mostRest     = 12
 )
+
+// workPerDelta is more than a delta takes of a transaction. What one took besides
+// was spent waiting for the disk, and says nothing of how busy the machine is.
+const workPerDelta = 10 * time.Microsecond
 
 // Bounds of one transaction. Many deltas at once, as with a backlog, share rows
 // and pages: out of a million keys 500,000 cost half of what they do by 100,000.
@@ -65,7 +72,8 @@ func (g *gear) window(now time.Time) time.Duration {
 	// Accepted by another machine's clock, or long ago: there is no time to
 	// lose then.
 	limit := g.oldest.Add(g.freshness - g.took).Sub(now)
-	window := max(min(ready, limit, g.freshness), 0)
+	half := g.at.Add(g.work).Sub(now)
+	window := max(min(ready, limit, g.freshness), half, 0)
 	if g.last.Add(g.spacing).Sub(now) > window {
 		return 0 // no other comes in time, and this one might as well be there
 	}
@@ -86,6 +94,7 @@ func (g *gear) folded(took time.Duration, now time.Time) {
 	// A slow one is remembered for a while, so that a hiccup of the disk does
 	// not make the next batch late.
 	g.took = max(took, (3*g.took+took)/4)
+	g.work = min(took, time.Duration(g.deltas)*workPerDelta)
 	times := min(restPerBatch*float64(g.batches)+restPerDelta*float64(g.deltas), mostRest)
 	g.at, g.rest = now, time.Duration(times*float64(g.took))
 	if g.deltas >= minFoldDeltas { // what fewer take says little of how long many do

@@ -14,22 +14,26 @@ func TestGearWindow(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		took  time.Duration // the last transaction
+		work  time.Duration // of it
 		ended time.Duration // ago
 		old   time.Duration // the oldest increment
 		want  time.Duration
 	}{
-		{"idle: 12 ms after a transaction of 1 ms there is nothing to wait for", 1 * ms, 12 * ms, 0, 0},
-		{"idle for an hour", 1 * ms, time.Hour, 0, 0},
-		{"busy: the rest of 12 times what it took", 1 * ms, 0, 0, 12 * ms},
-		{"busy: 3 of 12 ms have passed", 1 * ms, 3 * ms, 0, 9 * ms},
-		{"very busy: what the freshness leaves, 100 - 20 ms", 20 * ms, 0, 0, 80 * ms},
-		{"very busy: 50 ms of that have passed", 20 * ms, 0, 50 * ms, 30 * ms},
-		{"late: the oldest has waited long enough", 20 * ms, 0, 80 * ms, 0},
-		{"very late: no time to lose", 20 * ms, 0, time.Hour, 0},
-		{"too busy: a transaction takes longer than the freshness", 150 * ms, 0, 0, 0},
-		{"a clock ahead of ours: the freshness at most", 20 * ms, 0, -time.Hour, freshness},
+		{"idle: 12 ms after a transaction of 1 ms there is nothing to wait for", 1 * ms, 0, 12 * ms, 0, 0},
+		{"idle for an hour", 1 * ms, 0, time.Hour, 0, 0},
+		{"busy: the rest of 12 times what it took", 1 * ms, 0, 0, 0, 12 * ms},
+		{"busy: 3 of 12 ms have passed", 1 * ms, 0, 3 * ms, 0, 9 * ms},
+		{"very busy: what the freshness leaves, 100 - 20 ms", 20 * ms, 0, 0, 0, 80 * ms},
+		{"very busy: 50 ms of that have passed", 20 * ms, 0, 0, 50 * ms, 30 * ms},
+		{"late: the oldest has waited long enough", 20 * ms, 0, 0, 80 * ms, 0},
+		{"very late: no time to lose", 20 * ms, 0, 0, time.Hour, 0},
+		{"too busy: a transaction takes longer than the freshness", 150 * ms, 0, 0, 0, 0},
+		{"too busy with many rows: half of the time is for others", 150 * ms, 150 * ms, 0, time.Hour, 150 * ms},
+		{"the same, 100 ms later", 150 * ms, 150 * ms, 100 * ms, time.Hour, 50 * ms},
+		{"too busy waiting for the disk: nobody else needs the time", 150 * ms, 1 * ms, 1 * ms, time.Hour, 0},
+		{"a clock ahead of ours: the freshness at most", 20 * ms, 0, 0, -time.Hour, freshness},
 	} {
-		g := gear{freshness: freshness, took: tt.took, at: now.Add(-tt.ended), rest: 12 * tt.took, oldest: now.Add(-tt.old)}
+		g := gear{freshness: freshness, took: tt.took, work: tt.work, at: now.Add(-tt.ended), rest: 12 * tt.took, oldest: now.Add(-tt.old)}
 		if got := g.window(now); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
@@ -96,6 +100,24 @@ func TestGearRemembersWhatTransactionsTook(t *testing.T) {
 		}
 		if g.deltas != 0 || !g.oldest.IsZero() || g.urgent {
 			t.Errorf("it still gathers %+v", g)
+		}
+	}
+}
+
+// A transaction of few deltas that takes long has waited, one of many has worked.
+func TestGearTellsWorkFromWaiting(t *testing.T) {
+	for _, tt := range []struct {
+		deltas     int
+		took, want time.Duration
+	}{
+		{100, time.Second, 100 * workPerDelta},
+		{100_000, 300 * time.Millisecond, 300 * time.Millisecond},
+		{0, time.Second, 0},
+	} {
+		g := gear{deltas: tt.deltas}
+		g.folded(tt.took, time.Now())
+		if g.work != tt.want {
+			t.Errorf("%d deltas in %v: got %v of work, want %v", tt.deltas, tt.took, g.work, tt.want)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
@@ -105,59 +104,43 @@ func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err er
 		return err
 	}
 	conn.Own(store.ID(), true) // the stream is this process's own, too
-	s := newService(log, last, conn, c.stopFlags, c.dataFlags, unclean, c.Partitions)
-	s.reload, s.sync = reload, c.Sync
-	s.freshness = c.Freshness
-	s.openTraces("all-in-one", &c.traceFlags)
+	s := newService(setting{
+		role: "all-in-one", log: log, errors: last, conn: conn, reload: reload, dir: c.Data, unclean: unclean,
+		partitions: c.Partitions, freshness: c.Freshness, sync: c.Sync, stop: c.stopFlags, traces: c.traceFlags,
+	})
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, allPartitions(c.Partitions), provision)
 	if err != nil {
 		return err
 	}
 	defer writer.Close()
-	ingress, err := s.openIngress(ctx, &c.ingressFlags, c.dataFlags, c.Partitions)
+	ingress, err := s.openIngress(ctx, &c.ingressFlags)
 	if err != nil {
 		return err
 	}
-	checks := s.checks(
+	frame, err := s.openFrame(&c.adminFlags, s.writerStatus(), []*loop{
+		{name: "ingress", progress: ingress.Progress, excuse: func() error { return fullDisk(c.Data) }},
+		{name: "writer", progress: one(writer.Progress)},
+	},
 		admin.Check{Name: "ingress", Err: ingress.Check},
 		admin.Check{Name: "writer", Err: writer.Check},
 		admin.Check{Name: "nats", Err: server.Check},
 	)
-	page, reports, err := s.openAdmin("all-in-one", &c.adminFlags, checks...)
 	if err != nil {
 		return err
 	}
 
-	notifier, err := newNotifier(log)
-	if err != nil {
-		return err
-	}
-	notifier.checks, notifier.status = checks, s.writerStatus()
-	notifier.loops = []*loop{
-		{name: "ingress", progress: ingress.Progress, excuse: func() error { return fullDisk(c.Data) }},
-		{name: "writer", progress: one(writer.Progress)},
-	}
+	greeting{
+		api: apiURL(ingress), tokens: ingress.Tokens != nil, admin: frame.page.Addr(), db: store.Path(), nats: server.URL(), took: time.Since(start),
+	}.print(out.stderr)
+	log.Info("ready", "version", version(), "producer", ingress.Producer, "api", apiURL(ingress), "took", time.Since(start).Round(time.Millisecond))
 
 	// The first actor to end ends all, one after the other in this order: what
 	// the ingress has counted is in the stream before the writer stops, and in
 	// the database before the process ends.
-	g := newGroup(log)
-	g.signals(syscall.SIGINT, syscall.SIGTERM)
-	g.add("notifier", notifier)
-	g.add("reload", reload)
-	g.add("nats", newWatch(server.Check))
-	g.add("database", newWatch(store.Check))
-	g.add("ingress", ingress)
-	g.add("writer", writer)
-	if s.traces != nil {
-		g.add("traces", s.traces) // after what makes them
-	}
-	g.add("reports", reports)
-	g.add("admin", page)
-
-	greeting{
-		api: apiURL(ingress), tokens: ingress.Tokens != nil, admin: page.Addr(), db: store.Path(), nats: server.URL(), took: time.Since(start),
-	}.print(out.stderr)
-	log.Info("ready", "version", version(), "producer", ingress.Producer, "api", apiURL(ingress), "took", time.Since(start).Round(time.Millisecond))
-	return g.run(c.StopTimeout)
+	return frame.run(
+		named{"nats", newLookout(server.Check)},
+		named{"database", newLookout(store.Check)},
+		named{"ingress", ingress},
+		named{"writer", writer},
+	)
 }

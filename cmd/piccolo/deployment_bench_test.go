@@ -59,11 +59,11 @@ func (d *deployment) connect() *bus.Bus {
 }
 
 // service is a process's worth of it.
-func (d *deployment) service() (*service, dataFlags) {
-	data := dataFlags{Data: d.b.TempDir()}
-	s := newService(slog.New(slog.DiscardHandler), new(lastError), d.connect(), stopFlags{StopTimeout: time.Minute}, data, false, d.count)
-	s.freshness = 35 * time.Millisecond
-	return s, data
+func (d *deployment) service() *service {
+	return newService(setting{
+		log: discard, errors: new(lastError), conn: d.connect(), dir: d.b.TempDir(),
+		partitions: d.count, freshness: 35 * time.Millisecond, stop: stopFlags{StopTimeout: time.Minute},
+	})
 }
 
 // run runs an actor until the returned function is called.
@@ -80,7 +80,7 @@ func (d *deployment) run(a actor) (stop func()) {
 
 func (d *deployment) writer() (stop func()) {
 	d.b.Helper()
-	s, _ := d.service()
+	s := d.service()
 	s.conn.Own(d.store.ID(), false)
 	w, err := s.openWriter(d.b.Context(), &writerFlags{TokenTTL: 24 * time.Hour}, d.store, allPartitions(d.count), nil)
 	if err != nil {
@@ -91,11 +91,11 @@ func (d *deployment) writer() (stop func()) {
 
 func (d *deployment) ingress() (addr string, stop func()) {
 	d.b.Helper()
-	s, data := d.service()
+	s := d.service()
 	in, err := s.openIngress(d.b.Context(), &ingressFlags{
 		Listen: "127.0.0.1:0", Ack: piccolo.AckStored, AckTimeout: time.Minute, FlushInterval: 20 * time.Millisecond,
 		MaxKeys: 1 << 20, MaxBody: 16 << 20, MaxKeyBytes: 512,
-	}, data, d.count)
+	})
 	if err != nil {
 		d.b.Fatal(err)
 	}

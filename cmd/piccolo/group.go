@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
-	"sync"
 	"time"
 
 	"github.com/oklog/run"
@@ -85,42 +83,3 @@ func (g *group) run(limit time.Duration) error {
 	g.log.Info("stopped")
 	return errors.Join(g.failed...)
 }
-
-// watch is an actor that ends when a check goes on failing. Once is not enough:
-// a server that is about to make or delete a stream finds itself unhealthy for
-// that moment.
-type watch struct {
-	check func(context.Context) error
-	stop  chan struct{}
-	once  sync.Once
-}
-
-func newWatch(check func(context.Context) error) *watch {
-	return &watch{check: check, stop: make(chan struct{})}
-}
-
-// watchLimit is how often in a row the check fails before the watch ends.
-const watchLimit = 3
-
-// Execute checks once a second.
-func (w *watch) Execute() error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	failed := 0
-	for {
-		select {
-		case <-tick.C:
-			err := w.check(context.Background())
-			if err == nil {
-				failed = 0
-			} else if failed++; failed == watchLimit {
-				return err
-			}
-		case <-w.stop:
-			return nil
-		}
-	}
-}
-
-// Interrupt stops the actor.
-func (w *watch) Interrupt(error) { w.once.Do(func() { close(w.stop) }) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"syscall"
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
 )
@@ -48,39 +47,24 @@ func (c *ingressCmd) Run(log *slog.Logger, last *lastError) (err error) {
 		return err
 	}
 
-	s := newService(log, last, conn, c.stopFlags, c.dataFlags, unclean, partitions)
-	s.reload = reload
-	s.freshness = c.Freshness
-	s.openTraces("ingress", &c.traceFlags)
-	ingress, err := s.openIngress(ctx, &c.ingressFlags, c.dataFlags, partitions)
+	s := newService(setting{
+		role: "ingress", log: log, errors: last, conn: conn, reload: reload, dir: c.Data, unclean: unclean,
+		partitions: partitions, freshness: c.Freshness, stop: c.stopFlags, traces: c.traceFlags,
+	})
+	ingress, err := s.openIngress(ctx, &c.ingressFlags)
 	if err != nil {
 		return err
 	}
-	checks := s.checks(
+	frame, err := s.openFrame(&c.adminFlags, s.ingressStatus(), []*loop{
+		{name: "ingress", progress: ingress.Progress, patient: true},
+	},
 		admin.Check{Name: "ingress", Err: ingress.Check},
 		admin.Check{Name: "nats", Err: conn.Check},
 	)
-	page, reports, err := s.openAdmin("ingress", &c.adminFlags, checks...)
 	if err != nil {
 		return err
 	}
-	notifier, err := newNotifier(log)
-	if err != nil {
-		return err
-	}
-	notifier.checks, notifier.status = checks, s.ingressStatus()
-	notifier.loops = []*loop{{name: "ingress", progress: ingress.Progress, patient: true}}
-	g := newGroup(log)
-	g.signals(syscall.SIGINT, syscall.SIGTERM)
-	g.add("notifier", notifier)
-	g.add("reload", reload)
-	g.add("ingress", ingress)
-	if s.traces != nil {
-		g.add("traces", s.traces) // after what makes them
-	}
-	g.add("reports", reports)
-	g.add("admin", page)
 	log.Info("ready", "version", version(), "producer", ingress.Producer, "partitions", partitions,
-		"api", apiURL(ingress), "admin", url("http", page.Addr()))
-	return g.run(c.StopTimeout)
+		"api", apiURL(ingress), "admin", url("http", frame.page.Addr()))
+	return frame.run(named{"ingress", ingress})
 }

@@ -24,7 +24,6 @@ import (
 //	                                           └──► the page
 type reporter struct {
 	*service
-	role   string
 	admin  string
 	checks []admin.Check
 
@@ -37,8 +36,8 @@ type reporter struct {
 const reportEvery = time.Second
 
 // openReporter makes a reporter of what the service has opened.
-func (s *service) openReporter(role, admin string, checks []admin.Check) *reporter {
-	r := &reporter{service: s, role: role, admin: admin, checks: checks, stop: make(chan struct{})}
+func (s *service) openReporter(admin string, checks []admin.Check) *reporter {
+	r := &reporter{service: s, admin: admin, checks: checks, stop: make(chan struct{})}
 	s.metrics.Gauge("piccolo_conservation_broken_increments", "Increments by which accepted = in memory + backlog + folded fails; must be 0.",
 		func() float64 { now, _ := s.deployment.Now(); return float64(now.Conservation.Broken) })
 	s.metrics.Gauge("piccolo_unserved_partitions", "Partitions of which no writer reports to this process.",

@@ -30,9 +30,9 @@ func newGrownStream(t *testing.T) *grownStream {
 	if _, err := conn.Provision(t.Context(), bus.StreamOptions{Partitions: 2, MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
-	s := newService(discard, new(lastError), conn, stopFlags{}, dataFlags{Data: t.TempDir()}, false, 2)
+	s := newService(setting{role: "ingress", log: discard, errors: new(lastError), conn: conn, dir: t.TempDir(), partitions: 2})
 	g.id = s.id
-	r := s.openReporter("ingress", "", nil)
+	r := s.openReporter("", nil)
 	go func() { g.ended <- r.Execute() }()
 	t.Cleanup(func() { r.Interrupt(nil) })
 	g.hear(2)

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -19,26 +17,32 @@ import (
 	"github.com/piccolo-counter/piccolo/sqlite"
 )
 
+// setting says what a service is of. Every field is needed, but for sync.
+type setting struct {
+	role       string
+	log        *slog.Logger
+	errors     *lastError
+	conn       *bus.Bus
+	reload     *reloader
+	dir        string // the data directory
+	unclean    bool   // the process before this one on it was killed
+	partitions int    // of the stream
+	freshness  time.Duration
+	sync       string // of the NATS server inside, where there is one
+	stop       stopFlags
+	traces     traceFlags
+}
+
 // service is what the actors of a process share. Its methods make them, alike
 // in every command.
 type service struct {
-	log     *slog.Logger
-	metrics *pulse
-	conn    *bus.Bus
-	stop    stopFlags
-	reload  *reloader // of a process with an ingress
-
+	setting
 	id         string // of the process, in its reports
-	dir        string // the data directory
-	sync       string // of the NATS server inside, where there is one
-	unclean    bool   // the process before this one on it was killed
-	partitions int
-	freshness  time.Duration
-	errors     *lastError
-	deployment *admin.Deployment
 	started    time.Time
+	metrics    *pulse
+	deployment *admin.Deployment
 	last       atomic.Pointer[piccolo.Report] // of this process
-	traces     *otlp.Exporter                 // nil where there are none
+	tracer     *otlp.Exporter                 // nil where there are no traces
 
 	ingress *ingress.Ingress // nil in a writer
 	writer  *writer.Writer   // nil in an ingress
@@ -46,22 +50,15 @@ type service struct {
 }
 
 // newService makes a service of what every process has.
-func newService(log *slog.Logger, last *lastError, conn *bus.Bus, stop stopFlags, data dataFlags, unclean bool, partitions int) *service {
-	return &service{
-		log: log, metrics: newPulse(), conn: conn, stop: stop,
-		id: piccolo.NewProducer(), dir: data.Data, unclean: unclean, partitions: partitions,
-		errors: last, deployment: admin.NewDeployment(), started: time.Now(),
+func newService(of setting) *service {
+	s := &service{
+		setting: of, id: piccolo.NewProducer(), started: time.Now(), metrics: newPulse(), deployment: admin.NewDeployment(),
 	}
-}
-
-// openTraces makes what sends traces, where there is a collector. It comes before
-// what they are of.
-func (s *service) openTraces(role string, f *traceFlags) {
-	if f.OTLP == "" {
-		return
+	if of.traces.OTLP != "" {
+		s.tracer = otlp.New(of.traces.OTLP, otlp.Resource{Version: version(), Instance: s.id, Role: of.role}, s.log.With("actor", "traces"))
+		s.metrics.Counter("piccolo_dropped_spans_total", "Spans that could not be delivered to the collector of traces.", s.tracer.Dropped)
 	}
-	s.traces = otlp.New(f.OTLP, otlp.Resource{Version: version(), Instance: s.id, Role: role}, s.log.With("actor", "traces"))
-	s.metrics.Counter("piccolo_dropped_spans_total", "Spans that could not be delivered to the collector of traces.", s.traces.Dropped)
+	return s
 }
 
 // openDatabase opens a database for this process alone to write. Where another
@@ -83,7 +80,7 @@ func openDatabase(ctx context.Context, path string, log, wait *slog.Logger) (sto
 }
 
 // openIngress makes an ingress actor that listens already.
-func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFlags, partitions int) (*ingress.Ingress, error) {
+func (s *service) openIngress(ctx context.Context, f *ingressFlags) (*ingress.Ingress, error) {
 	maxMessage, err := s.conn.MaxMessage(ctx)
 	if err != nil {
 		return nil, err
@@ -101,13 +98,13 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 		TLS:           certificate,
 		Tokens:        tokens,
 		Producer:      piccolo.NewProducer(),
-		Partitions:    partitions,
+		Partitions:    s.partitions,
 		Stream:        s.conn,
 		MaxMessage:    maxMessage,
 		Reader:        s.conn,
 		Observer:      s.metrics,
 		Log:           s.log.With("actor", "ingress"),
-		Spool:         filepath.Join(data.Data, "spool"),
+		Spool:         filepath.Join(s.dir, "spool"),
 		Ack:           f.Ack,
 		AckTimeout:    f.AckTimeout,
 		FlushInterval: f.FlushInterval,
@@ -118,8 +115,8 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags, data dataFla
 		MaxKeyBytes:   f.MaxKeyBytes,
 		MaxWatchers:   f.MaxWatchers,
 	}
-	if s.traces != nil {
-		c.Tracer = s.traces
+	if s.tracer != nil {
+		c.Tracer = s.tracer
 	}
 	in, err := ingress.New(c)
 	if err != nil {
@@ -166,8 +163,8 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 	if provision != nil { // the server is in this process
 		c.Silence = time.Minute
 	}
-	if s.traces != nil {
-		c.Tracer = s.traces
+	if s.tracer != nil {
+		c.Tracer = s.tracer
 	}
 	w, err := writer.Open(ctx, c)
 	if err != nil {
@@ -183,17 +180,6 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 		func() float64 { return float64(store.WALBytes()) })
 	s.writer, s.store = w, store
 	return w, nil
-}
-
-// openAdmin makes an admin actor that listens already, and the actor whose
-// reports it shows. It comes last, when what is reported is open.
-func (s *service) openAdmin(role string, f *adminFlags, checks ...admin.Check) (*admin.Admin, *reporter, error) {
-	l, err := net.Listen("tcp", f.Admin)
-	if err != nil {
-		return nil, nil, fmt.Errorf("the admin page cannot listen on %s: %w: choose another address with --admin", f.Admin, err)
-	}
-	page := admin.New(l, admin.Config{Metrics: s.metrics.Metrics, Checks: checks, Deployment: s.deployment, Lookup: s.lookup, Log: s.log})
-	return page, s.openReporter(role, url("http", page.Addr()), checks), nil
 }
 
 // allPartitions are the partitions of a writer that owns them all.

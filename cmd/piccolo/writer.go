@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
 )
@@ -72,41 +71,29 @@ func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
 	}
 
 	conn.Own(store.ID(), false)
-	s := newService(log, last, conn, c.stopFlags, c.dataFlags, unclean, count)
-	s.freshness = c.Freshness
-	s.openTraces("writer", &c.traceFlags)
+	s := newService(setting{
+		role: "writer", log: log, errors: last, conn: conn, reload: reload, dir: c.Data, unclean: unclean,
+		partitions: count, freshness: c.Freshness, stop: c.stopFlags, traces: c.traceFlags,
+	})
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
 	if err != nil {
 		return err
 	}
 	defer writer.Close()
-	checks := s.checks(
+	frame, err := s.openFrame(&c.adminFlags, s.writerStatus(), []*loop{
+		{name: "writer", progress: one(writer.Progress)},
+	},
 		admin.Check{Name: "writer", Err: writer.Check},
 		admin.Check{Name: "nats", Err: conn.Check},
 	)
-	page, reports, err := s.openAdmin("writer", &c.adminFlags, checks...)
 	if err != nil {
 		return err
 	}
-	notifier, err := newNotifier(log)
-	if err != nil {
-		return err
-	}
-	notifier.checks, notifier.status = checks, s.writerStatus()
-	notifier.loops = []*loop{{name: "writer", progress: one(writer.Progress)}}
-	g := newGroup(log)
-	g.signals(syscall.SIGINT, syscall.SIGTERM)
-	g.add("notifier", notifier)
-	g.add("reload", reload)
-	g.add("database", newWatch(store.Check))
-	g.add("writer", writer)
-	if s.traces != nil {
-		g.add("traces", s.traces) // after what makes them
-	}
-	g.add("reports", reports)
-	g.add("admin", page)
-	log.Info("ready", "version", version(), "partitions", owned, "database", store.Path(), "admin", url("http", page.Addr()))
-	return g.run(c.StopTimeout)
+	log.Info("ready", "version", version(), "partitions", owned, "database", store.Path(), "admin", url("http", frame.page.Addr()))
+	return frame.run(
+		named{"database", newLookout(store.Check)},
+		named{"writer", writer},
+	)
 }
 
 // parsePartitions reads a list like 0,2-3 of partitions below count; an empty

@@ -8,12 +8,12 @@ import (
 )
 
 // A server that is unhealthy for a moment goes on; one that stays so does not.
-func TestWatch(t *testing.T) {
+func TestLookout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		moment, gone := errors.New("busy"), errors.New("gone")
 		results := []error{nil, moment, moment, nil, moment, nil, gone, gone, gone}
 		checks := 0
-		err := newWatch(func(context.Context) error {
+		err := newLookout(func(context.Context) error {
 			checks++
 			return results[checks-1]
 		}).Execute()
@@ -23,14 +23,14 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-func TestWatchInterrupted(t *testing.T) {
+func TestLookoutInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWatch(func(context.Context) error { return nil })
+		l := newLookout(func(context.Context) error { return nil })
 		ended := make(chan error)
-		go func() { ended <- w.Execute() }()
+		go func() { ended <- l.Execute() }()
 		synctest.Wait()
-		w.Interrupt(nil)
-		w.Interrupt(nil) // again, which is nothing
+		l.Interrupt(nil)
+		l.Interrupt(nil) // again, which is nothing
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}

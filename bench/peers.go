@@ -26,6 +26,10 @@ type peer struct {
 }
 
 func (b *bench) peers() []peer {
+	const (
+		stored = "the increments, fsynced"
+		sql    = "SQL: an ingress alone, without a writer"
+	)
 	full := func(ack string) loader { return singles(b.Connections, b.Keys, keySize, ack) }
 	return []peer{
 		{name: "no-op, fasthttp", disk: "nothing", lacks: "it does nothing", what: b.noop("fasthttp", full("memory"))},
@@ -33,12 +37,12 @@ func (b *bench) peers() []peer {
 		{name: "Piccolo `memory`", disk: "nothing; within 20 ms the increment", lacks: "a crash loses up to 20 ms", what: b.allInOne(full("memory"))},
 		{name: "Piccolo `stored`", disk: "the increment, fsynced", lacks: "", what: b.allInOne(full("stored"))},
 		{name: "Piccolo `applied`", disk: "the new total in SQLite, fsynced", lacks: "", what: b.allInOne(full("applied"))},
-		{name: "Piccolo NDJSON by 1,000, `stored`", disk: "the increments, fsynced", lacks: "", what: b.allInOne(bulk(8, b.Keys, 1000, "stored"))},
-		{name: "Piccolo NDJSON by 10,000, `stored`", disk: "the increments, fsynced", lacks: "", what: b.allInOne(bulk(32, b.Keys, 10_000, "stored"))},
-		{name: "Piccolo NDJSON by 1,000, 1,000,000 keys", disk: "the increments, fsynced", lacks: "",
-			what: b.allInOne(bulk(8, 1_000_000, 1000, "stored"))},
-		{name: "Piccolo NDJSON by 10,000, 1,000,000 keys", disk: "the increments, fsynced", lacks: "",
-			what: b.allInOne(bulk(32, 1_000_000, 10_000, "stored"))},
+		{name: "Piccolo, NDJSON by 1,000", disk: stored, what: b.allInOne(bulk(32, b.Keys, 1000, "stored"))},
+		{name: "Piccolo, NDJSON by 10,000", disk: stored, what: b.allInOne(bulk(32, b.Keys, 10_000, "stored"))},
+		{name: "Piccolo, NDJSON by 10,000, 1,000,000 keys", disk: stored, what: b.allInOne(bulk(32, 1_000_000, 10_000, "stored"))},
+		{name: "Piccolo's ingress, NDJSON by 1,000", disk: stored, lacks: sql, what: b.ingressAlone(bulk(32, b.Keys, 1000, "stored"))},
+		{name: "Piccolo's ingress, NDJSON by 10,000", disk: stored, lacks: sql, what: b.ingressAlone(bulk(32, b.Keys, 10_000, "stored"))},
+		{name: "Piccolo's ingress, NDJSON by 10,000, 1,000,000 keys", disk: stored, lacks: sql, what: b.ingressAlone(bulk(32, 1_000_000, 10_000, "stored"))},
 		{name: "Node, Express", disk: "nothing, ever", lacks: "durability, SQL", needs: []string{"node", "npm"},
 			version: []string{"node", "--version"}, what: b.express(full(""))},
 		{name: "the ancestor's design: falcon, gevent, Redis lists", disk: "nothing; within a second SQLite",

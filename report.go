@@ -1,27 +1,33 @@
 package piccolo
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Report is what a process tells the others of itself, once a second. Its counts
 // are since the process started, so that one that gets lost is made up for by
 // the next.
 type Report struct {
-	ID      string    `json:"id"`   // of the process, random per start
-	Role    string    `json:"role"` // all-in-one, ingress or writer
-	Version string    `json:"version"`
-	Host    string    `json:"host"`
-	PID     int       `json:"pid"`
-	Started time.Time `json:"started"`
-	At      time.Time `json:"at"`
-	Of      int       `json:"of,omitempty"` // how many partitions the stream has, as the process knows it; 0 from one that does not say
-	API     string    `json:"api,omitempty"`
-	Admin   string    `json:"admin,omitempty"`
-	Sync    string    `json:"sync,omitempty"`    // of one with a NATS server inside: when that fsyncs
-	Unready string    `json:"unready,omitempty"` // which checks fail, and why
-	Warning string    `json:"warning,omitempty"` // what is worth knowing besides
-	Error   string    `json:"error,omitempty"`   // the last that was logged
-	ErrorAt time.Time `json:"error_at,omitzero"`
-	Ended   string    `json:"ended,omitempty"` // in its last report: how it ended
+	ID      string        `json:"id"`   // of the process, random per start; as CheckProducer has it
+	Role    string        `json:"role"` // all-in-one, ingress or writer
+	Version string        `json:"version"`
+	Host    string        `json:"host"`
+	PID     int           `json:"pid"`
+	Started time.Time     `json:"started"`
+	At      time.Time     `json:"at"`
+	Up      time.Duration `json:"up,omitempty"` // since the start, by a clock that nobody sets: it orders the reports; 0 from one that does not say
+	Of      int           `json:"of,omitempty"` // how many partitions the stream has, as the process knows it; 0 from one that does not say
+	API     string        `json:"api,omitempty"`
+	Admin   string        `json:"admin,omitempty"`
+	Sync    string        `json:"sync,omitempty"`    // of one with a NATS server inside: when that fsyncs
+	Unready string        `json:"unready,omitempty"` // which checks fail, and why
+	Warning string        `json:"warning,omitempty"` // what is worth knowing besides
+	Error   string        `json:"error,omitempty"`   // the last that was logged
+	ErrorAt time.Time     `json:"error_at,omitzero"`
+	Ended   string        `json:"ended,omitempty"` // in its last report: how it ended
 
 	Ingress *IngressReport `json:"ingress,omitempty"`
 	Writer  *WriterReport  `json:"writer,omitempty"`
@@ -92,4 +98,62 @@ type Hot struct {
 	Key   string  `json:"key"`
 	Moved float64 `json:"moved"` // by how much a second, up and down alike
 	Value *int64  `json:"value,omitempty"`
+}
+
+const (
+	maxReport = 1 << 20 // bytes: what a NATS server takes by default
+	maxTold   = 4 << 10 // bytes of each text in a report
+)
+
+// DecodeReport reads a report. Whoever may publish can make one, so what others
+// rely on holds in it: the id is one, partitions are between 0 and MaxPartitions,
+// Up is not negative. Texts are cut to 4 KiB: an error may be long, and the
+// process that has it is still to be seen.
+func DecodeReport(data []byte) (r Report, err error) {
+	if len(data) > maxReport {
+		return r, fmt.Errorf("report: %d bytes are more than %d", len(data), maxReport)
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return r, fmt.Errorf("report: %w", err)
+	}
+	if err := r.check(); err != nil {
+		return r, fmt.Errorf("report: %w", err)
+	}
+	for _, text := range []*string{&r.Role, &r.Version, &r.Host, &r.API, &r.Admin, &r.Sync, &r.Unready, &r.Warning, &r.Error, &r.Ended} {
+		*text = strings.ToValidUTF8((*text)[:min(len(*text), maxTold)], "")
+	}
+	return r, nil
+}
+
+func (r *Report) check() error {
+	if err := CheckProducer(r.ID); err != nil {
+		return err
+	}
+	if r.Up < 0 {
+		return fmt.Errorf("it is up for %s", r.Up)
+	}
+	if r.Of < 0 || r.Of > MaxPartitions {
+		return fmt.Errorf("%d partitions are not between 0 and %d", r.Of, MaxPartitions)
+	}
+	var partitions []int
+	if in := r.Ingress; in != nil {
+		if err := CheckProducer(in.Producer); err != nil {
+			return err
+		}
+		for _, p := range in.Published {
+			partitions = append(partitions, p.Partition)
+		}
+	}
+	if w := r.Writer; w != nil {
+		partitions = append(partitions, w.Partitions...)
+		for _, f := range w.Folded {
+			partitions = append(partitions, f.Partition)
+		}
+	}
+	for _, p := range partitions {
+		if p < 0 || p >= MaxPartitions {
+			return fmt.Errorf("partition %d is not between 0 and %d", p, MaxPartitions-1)
+		}
+	}
+	return nil
 }

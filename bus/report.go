@@ -21,11 +21,12 @@ func (b *Bus) Report(r *piccolo.Report) error {
 	return b.nc.Publish(subjectReport+r.ID, data)
 }
 
-// Reports has the reports of all processes delivered, one by one.
+// Reports has the reports of all processes delivered, one by one; what is no
+// report is not.
 func (b *Bus) Reports(deliver func(piccolo.Report)) (stop func(), err error) {
 	sub, err := b.nc.Subscribe(subjectReport+"*", func(msg *nats.Msg) {
-		var r piccolo.Report
-		if err := json.Unmarshal(msg.Data, &r); err != nil {
+		r, err := piccolo.DecodeReport(msg.Data)
+		if err != nil {
 			b.log.Debug("a report cannot be read", "subject", msg.Subject, "error", err)
 			return
 		}

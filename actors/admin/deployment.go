@@ -14,6 +14,9 @@ const (
 	kept   = 10 * time.Minute // how far back points go
 	silent = 4 * time.Second  // after which a process counts as silent
 	gone   = 5 * time.Minute  // after which a silent process is forgotten
+
+	// maxProcesses bounds what is kept, whoever reports.
+	maxProcesses = 1000
 )
 
 // Deployment is what all processes report, taken together: a point a second for
@@ -125,7 +128,8 @@ func NewDeployment() *Deployment {
 	return &Deployment{since: time.Now(), processes: make(map[string]*process), changed: make(chan struct{})}
 }
 
-// Take takes in a report.
+// Take takes in a report. One of a process that nobody has heard of is left out
+// where there are a thousand already.
 func (d *Deployment) Take(r piccolo.Report) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -133,17 +137,29 @@ func (d *Deployment) Take(r piccolo.Report) {
 	switch {
 	case p == nil:
 		d.replace(&r)
-		d.processes[r.ID] = &process{before: r, last: r, heard: time.Now()}
-	case r.At.After(p.last.At):
+		if len(d.processes) < maxProcesses {
+			d.processes[r.ID] = &process{before: r, last: r, heard: time.Now()}
+		}
+	case younger(&r, &p.last):
 		p.before, p.last, p.heard = p.last, r, time.Now()
 	}
 }
 
+// younger says whether a was made after b, by the same process. Its wall clock may
+// have been set back meanwhile; only a version that says nothing else is told by
+// that.
+func younger(a, b *piccolo.Report) bool {
+	if a.Up == 0 || b.Up == 0 {
+		return a.At.After(b.At)
+	}
+	return a.Up > b.Up
+}
+
 // replace forgets whoever was, before it ended, where a process is that has just
-// started.
+// been heard of.
 func (d *Deployment) replace(r *piccolo.Report) {
 	for id, p := range d.processes {
-		if !p.alive(time.Now()) && p.last.Host == r.Host && p.last.Role == r.Role && p.last.Admin == r.Admin && r.Started.After(p.last.Started) {
+		if !p.alive(time.Now()) && p.last.Host == r.Host && p.last.Role == r.Role && p.last.Admin == r.Admin {
 			delete(d.processes, id)
 		}
 	}
@@ -221,7 +237,12 @@ func (d *Deployment) sorted() []*process {
 func (p *process) alive(now time.Time) bool { return p.last.Ended == "" && now.Sub(p.heard) < silent }
 
 // span is between the last two reports, in seconds; 0 where there is but one.
-func (p *process) span() float64 { return p.last.At.Sub(p.before.At).Seconds() }
+func (p *process) span() float64 {
+	if p.before.Up == 0 {
+		return p.last.At.Sub(p.before.At).Seconds()
+	}
+	return (p.last.Up - p.before.Up).Seconds()
+}
 
 // rate is by how much a count grew a second.
 func (p *process) rate(now, before uint64) float64 {
@@ -238,7 +259,7 @@ func point(all []*process, now time.Time) Point {
 		s := now.Since(before)
 		sum.Add(&s)
 	}
-	var streamAt time.Time
+	var youngest time.Time
 	for _, p := range all {
 		if !p.alive(now) {
 			continue
@@ -246,15 +267,17 @@ func point(all []*process, now time.Time) Point {
 		if in, before := p.last.Ingress, p.before.Ingress; in != nil && before != nil {
 			for kind, n := range in.Replies {
 				rate := p.rate(n, before.Replies[kind])
-				switch kind[0] {
-				case 'm':
+				switch kind {
+				case piccolo.AckMemory.String():
 					pt.Memory += rate
-				case 's':
+				case piccolo.AckStored.String():
 					pt.Stored += rate
-				case 'a':
+				case piccolo.AckApplied.String():
 					pt.Applied += rate
-				case '4', '5':
-					pt.Refused += rate
+				default:
+					if strings.HasPrefix(kind, "4") || strings.HasPrefix(kind, "5") {
+						pt.Refused += rate
+					}
 				}
 			}
 			a, b := sumOf(in.Published), sumOf(before.Published)
@@ -279,8 +302,8 @@ func point(all []*process, now time.Time) Point {
 					pt.Backlog = new(uint64)
 				}
 				*pt.Backlog += w.Backlog.Batches
-				if p.last.At.After(streamAt) { // every writer tells of all of the stream
-					streamAt = p.last.At
+				if p.heard.After(youngest) { // every writer tells of all of the stream
+					youngest = p.heard
 					pt.BacklogBytes = &w.Backlog.Bytes
 				}
 			}
@@ -341,7 +364,7 @@ func (p *process) line(now time.Time) Process {
 		}
 	}
 	if w, before := r.Writer, p.before.Writer; w != nil && before != nil {
-		l.Parts = w.Partitions
+		l.Parts = append(l.Parts, w.Partitions...)
 		if w.Backlog != nil {
 			l.Backlog = &w.Backlog.Batches
 		}

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,4 +146,45 @@ func TestDeploymentKnowsWhoEnded(t *testing.T) {
 			t.Errorf("%+v, partitions %v have no writer", s.Processes, s.Unserved)
 		}
 	})
+}
+
+// A clock that is set back silences nobody, and makes no rate wrong; a report that
+// comes late is known by what no clock changes.
+func TestDeploymentOfProcessesWhoseClocksAreSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := admin.NewDeployment()
+		start := time.Now()
+		tick := func(set time.Duration, up time.Duration, accepted uint64) admin.Snapshot {
+			r := ingressSays(start.Add(up+set), accepted, accepted/100, accepted)
+			r.Up = up
+			d.Take(r)
+			d.Tick(time.Now())
+			s, _ := d.Now()
+			return s
+		}
+		tick(0, time.Second, 1000)
+		for n := range 10 {
+			time.Sleep(time.Second)
+			s := tick(-time.Hour, time.Duration(n+2)*time.Second, uint64(2000+1000*n))
+			if s.Processes[0].Silent != 0 || s.Point.Accepted != 1000 {
+				t.Fatalf("after %d s: silent for %v s, %v increments a second", n+1, s.Processes[0].Silent, s.Point.Accepted)
+			}
+		}
+		if s := tick(0, 5*time.Second, 5000); s.Point.Accepted != 1000 || s.Conservation.Accepted != 11000 {
+			t.Errorf("with a late report: %v increments a second, %d accepted", s.Point.Accepted, s.Conservation.Accepted)
+		}
+	})
+}
+
+// Whoever reports under ever new names takes no more than so much.
+func TestDeploymentIsBounded(t *testing.T) {
+	t.Parallel()
+	d := admin.NewDeployment()
+	for n := range 1500 {
+		d.Take(piccolo.Report{ID: fmt.Sprint("x", n), Host: fmt.Sprint(n), Up: 1})
+	}
+	d.Tick(time.Now())
+	if s, _ := d.Now(); len(s.Processes) != 1000 {
+		t.Errorf("%d processes", len(s.Processes))
+	}
 }

@@ -190,7 +190,7 @@ func (r *reporter) report(limit time.Duration) *piccolo.Report {
 		report.Ingress = r.ingressReport()
 		report.API = apiURL(r.ingress)
 	}
-	report.At = time.Now()
+	report.At, report.Up = time.Now(), time.Since(r.started)
 	return report
 }
 

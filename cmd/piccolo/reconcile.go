@@ -33,6 +33,8 @@ type streamEvidence struct {
 	last      uint64   // StreamSeq
 	gaps      []uint64 // StreamSeqs between them that are gone
 	elsewhere uint64   // acked by writers of partitions that are not in this database
+
+	unreadable uint64 // bytes of its files, where those were read
 }
 
 // held are increments by seq.

@@ -122,6 +122,15 @@ func (v *verdict) database(a *sqlite.Audit, full bool) {
 		plural(len(a.Accounts), "producer and partition", "producers and partitions")), a.Ledger)
 }
 
+// store adds whether all of the stream's files can be read.
+func (v *verdict) store(s *streamEvidence) {
+	var broken []string
+	if s.unreadable > 0 {
+		broken = append(broken, fmt.Sprintf("%s bytes cannot be read, and the next start cuts them off: the batches in them that are not folded are lost. Only a record that a power cut left half written was never acknowledged", grouped(s.unreadable)))
+	}
+	v.add("store", "every record of the stream can be read", broken)
+}
+
 // conservation adds what came of following the increments.
 func (v *verdict) conservation(b *balance) {
 	v.add("batches", "each is folded, in the stream or in the spool", b.missing)
@@ -174,14 +183,20 @@ func (c *verifyCmd) offline(log *slog.Logger, reader *sqlite.Reader, v *verdict)
 		if e.stream, err = readStore(ctx, store, e.audit, log); err != nil {
 			return err
 		}
+		v.store(e.stream)
 	}
 	v.conservation(e.reconcile())
 	return nil
 }
 
-// readStore reads the stream in a store that no server has open.
-func readStore(ctx context.Context, dir string, a *sqlite.Audit, log *slog.Logger) (*streamEvidence, error) {
-	server, err := bus.StartServer(bus.ServerOptions{Dir: dir, Listen: "off", MaxBytes: 1 << 50, Log: slog.New(slog.DiscardHandler)})
+// readStore reads the stream in a store that no server has open, from a copy.
+func readStore(ctx context.Context, store string, a *sqlite.Audit, log *slog.Logger) (*streamEvidence, error) {
+	dir, remove, err := copyStore(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	server, err := bus.StartServer(bus.ServerOptions{Dir: dir, Listen: "off", Lazy: true, MaxBytes: 1 << 50, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +211,11 @@ func readStore(ctx context.Context, dir string, a *sqlite.Audit, log *slog.Logge
 		return nil, err
 	}
 	defer f.stop()
-	return f.evidence(ctx, conn, a)
+	s, err := f.evidence(ctx, conn, a)
+	if err == nil {
+		s.unreadable, err = conn.Damaged(ctx)
+	}
+	return s, err
 }
 
 // follower reads the stream in the background.

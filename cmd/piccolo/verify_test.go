@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -247,6 +251,61 @@ func TestVerifyFindsWhatIsBroken(t *testing.T) {
 			t.Errorf("%s: db check: exit %d, %s", c.name, code, stdout)
 		}
 	}
+}
+
+// A bit that has flipped in the stream's files, in the last batch that a producer
+// left, is found, and nothing is done about it: the files are what there is to
+// look for the batch in.
+func TestVerifyLeavesTheStoreAsItIs(t *testing.T) {
+	t.Parallel()
+	for _, flipped := range []bool{false, true} {
+		data := stopped(t, nil)
+		blocks, err := filepath.Glob(filepath.Join(data, "jetstream/jetstream/*/streams/PICCOLO/msgs/*.blk"))
+		if err != nil || len(blocks) != 1 {
+			t.Fatalf("blocks %q, %v", blocks, err)
+		}
+		if flipped {
+			block, err := os.ReadFile(blocks[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := bytes.LastIndex(block, []byte("foo")) // in the sixth batch
+			block[at] ^= 1
+			if err := os.WriteFile(blocks[0], block, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := filesOf(t, filepath.Join(data, "jetstream"))
+		code, stdout, stderr := piccoloRun(t, "verify", "--data", data, "--offline")
+		want := `ok +store +every record of the stream can be read\n`
+		if flipped {
+			want = `BROKEN +store .*\n +[1-9][0-9]* bytes cannot be read`
+		}
+		if (code == exitBroken) != flipped || !regexp.MustCompile(want).MatchString(stdout) {
+			t.Errorf("flipped %v: exit %d, %s%s", flipped, code, stdout, stderr)
+		}
+		if !maps.Equal(before, filesOf(t, filepath.Join(data, "jetstream"))) {
+			t.Errorf("flipped %v: the files are not what they were", flipped)
+		}
+	}
+}
+
+// filesOf reads all files in a directory.
+func filesOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := make(map[string]string)
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		files[name] = string(data)
+		return err
+	})
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files in %s: %v", len(files), dir, err)
+	}
+	return files
 }
 
 func remove(seq uint64) func(jetstream.Stream) {

@@ -27,6 +27,7 @@ type Deployment struct {
 	processes map[string]*process // by id
 	points    []Point             // oldest first
 	snapshot  Snapshot
+	quiet     quiet
 	changed   chan struct{} // closed, and made anew, with every point
 }
 
@@ -109,20 +110,6 @@ type Process struct {
 	Parts    []int    `json:"partitions"`
 }
 
-// Conservation follows the increments of the processes that report: accepted =
-// in memory + published, and published = backlog + folded. Broken counts the
-// increments by which that fails; reports of one moment from several processes
-// are a second apart at most, and only what they agree on is compared.
-type Conservation struct {
-	Accepted  uint64 `json:"accepted"`
-	InMemory  uint64 `json:"in_memory"`
-	Published uint64 `json:"published"`
-	Backlog   uint64 `json:"backlog"`
-	Folded    uint64 `json:"folded"`
-	Broken    uint64 `json:"broken"`
-	Followed  bool   `json:"followed"` // a writer reports on every ingress that does
-}
-
 // NewDeployment makes a deployment of which nothing has been heard.
 func NewDeployment() *Deployment {
 	return &Deployment{since: time.Now(), processes: make(map[string]*process), changed: make(chan struct{})}
@@ -189,7 +176,7 @@ func (d *Deployment) Tick(now time.Time) {
 		}
 	}
 	all := d.sorted()
-	s := Snapshot{Point: point(all, now), Processes: []Process{}, Hottest: hottestOf(all, now), Conservation: conserve(all), Unserved: []int{}}
+	s := Snapshot{Point: point(all, now), Processes: []Process{}, Hottest: hottestOf(all, now), Conservation: d.quiet.conserve(all, now), Unserved: []int{}}
 	if now.Sub(d.since) > silent { // before that, some may not have been heard yet
 		s.Unserved = unserved(all, now)
 	}
@@ -389,49 +376,6 @@ func hottestOf(all []*process, now time.Time) []piccolo.Hot {
 	return hottest[:min(len(hottest), reportedKeys)]
 }
 
-// conserve follows what the ingresses accepted.
-func conserve(all []*process) (c Conservation) {
-	folded := make(map[piccolo.Origin]piccolo.FoldedProducer)
-	for _, p := range all {
-		if p.last.Writer == nil {
-			continue
-		}
-		for _, f := range p.last.Writer.Folded {
-			o := piccolo.Origin{Producer: f.Producer, Partition: f.Partition}
-			if have, ok := folded[o]; !ok || f.Batches > have.Batches { // a writer that was superseded stays behind
-				folded[o] = f
-			}
-		}
-	}
-	c.Followed = true
-	for _, p := range all {
-		if p.last.Ingress == nil {
-			continue
-		}
-		for _, published := range p.last.Ingress.Published {
-			f, ok := folded[piccolo.Origin{Producer: p.last.Ingress.Producer, Partition: published.Partition}]
-			c.Followed = c.Followed && ok
-			switch {
-			case !ok:
-			case f.Watermark == published.Seq && f.Batches == published.Seq:
-				// The same batches on both sides: they stand for the same.
-				c.Broken += difference(f.Increments, published.Increments)
-			case f.Batches <= published.Seq:
-				c.Broken += f.Increments - min(f.Increments, published.Increments)
-			default: // the writer's report is the younger
-				published.Increments = max(published.Increments, f.Increments)
-				published.Accepted = max(published.Accepted, published.Increments)
-			}
-			c.Accepted += published.Accepted
-			c.Published += published.Increments
-			c.Folded += f.Increments
-		}
-	}
-	c.InMemory = c.Accepted - min(c.Published, c.Accepted)
-	c.Backlog = c.Published - min(c.Folded, c.Published)
-	return c
-}
-
 // unserved are the partitions of which no writer reports, of as many as there
 // are.
 func unserved(all []*process, now time.Time) []int {
@@ -455,5 +399,3 @@ func unserved(all []*process, now time.Time) []int {
 	}
 	return partitions
 }
-
-func difference(a, b uint64) uint64 { return max(a, b) - min(a, b) }

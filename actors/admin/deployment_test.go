@@ -76,36 +76,6 @@ func TestDeploymentTakesReportsTogether(t *testing.T) {
 	})
 }
 
-// What does not add up is found, and what only seems not to, since reports are
-// not of one moment, is not.
-func TestConservation(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	for _, c := range []struct {
-		name            string
-		ingress, writer piccolo.Report
-		broken          uint64
-		followed        bool
-	}{
-		{"quiet", ingressSays(now, 100, 10, 100), writerSays(now, 10, 100), 0, true},
-		{"the writer is behind", ingressSays(now, 100, 10, 100), writerSays(now, 9, 80), 0, true},
-		{"the writer's report is younger", ingressSays(now, 100, 10, 100), writerSays(now, 12, 130), 0, true},
-		{"counted twice", ingressSays(now, 100, 10, 100), writerSays(now, 10, 101), 1, true},
-		{"lost", ingressSays(now, 100, 10, 100), writerSays(now, 10, 95), 5, true},
-		{"counted twice while behind", ingressSays(now, 100, 10, 100), writerSays(now, 9, 103), 3, true},
-		{"no writer", ingressSays(now, 100, 10, 100), piccolo.Report{ID: "other", At: now}, 0, false},
-	} {
-		d := admin.NewDeployment()
-		d.Take(c.ingress)
-		d.Take(c.writer)
-		d.Tick(now)
-		s, _ := d.Now()
-		if s.Conservation.Broken != c.broken || s.Conservation.Followed != c.followed {
-			t.Errorf("%s: %+v", c.name, s.Conservation)
-		}
-	}
-}
-
 // A process that ends says how; one that starts where another was takes its
 // place; and partitions that no writer reports on are named.
 func TestDeploymentKnowsWhoEnded(t *testing.T) {

@@ -118,7 +118,7 @@ func TestMaxMessage(t *testing.T) {
 		want     int
 	}{
 		{"a part of what the stream holds", 1 << 20, 1<<20/4 - 512},
-		{"what the server takes", 0, 8<<20 - 512},
+		{"what the server takes", -1, 8<<20 - 512},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -138,10 +138,16 @@ func (f *streamFlags) Validate() error {
 	if f.Partitions < 1 || f.Partitions > piccolo.MaxPartitions {
 		return errPartitions
 	}
+	if f.StreamMaxBytes < 1 {
+		return errStreamMaxBytes
+	}
 	return nil
 }
 
-var errPartitions = fmt.Errorf("--partitions must be from 1 to %d", piccolo.MaxPartitions)
+var (
+	errPartitions     = fmt.Errorf("--partitions must be from 1 to %d", piccolo.MaxPartitions)
+	errStreamMaxBytes = errors.New("--stream-max-bytes must be at least 1: a stream without a bound would fill the disk")
+)
 
 type natsFlags struct {
 	NATS      string `name:"nats" help:"Where NATS is; several addresses of a cluster are separated by commas." env:"PICCOLO_NATS,NATS_URL" default:"nats://127.0.0.1:4222" placeholder:"URL"`

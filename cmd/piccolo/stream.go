@@ -39,7 +39,7 @@ func (c *streamInitCmd) Validate() error {
 	case c.Replicas != nil && *c.Replicas < 1:
 		return errors.New("--replicas must be at least 1")
 	case c.StreamMaxBytes != nil && *c.StreamMaxBytes < 1:
-		return errors.New("--stream-max-bytes must be at least 1")
+		return errStreamMaxBytes
 	}
 	return c.natsFlags.Validate()
 }

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -120,17 +120,32 @@ func (s *Server) Check(ctx context.Context) error {
 		return errors.Join(errors.New("JetStream has stopped"), s.log.last())
 	}
 	// The server offers its health to HTTP only.
-	rec := httptest.NewRecorder()
-	s.ns.HandleHealthz(rec, httptest.NewRequestWithContext(ctx, http.MethodGet, "/healthz", nil))
-	if rec.Code == http.StatusOK {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "/healthz", nil)
+	if err != nil {
+		return err
+	}
+	reply := recorder{status: http.StatusOK, header: make(http.Header)}
+	s.ns.HandleHealthz(&reply, req)
+	if reply.status == http.StatusOK {
 		return nil
 	}
 	var status struct {
 		Error string `json:"error"`
 	}
-	_ = json.Unmarshal(rec.Body.Bytes(), &status)
+	_ = json.Unmarshal(reply.body.Bytes(), &status)
 	return errors.Join(fmt.Errorf("embedded NATS server is unhealthy: %s", status.Error), s.log.last())
 }
+
+// recorder keeps a reply that is made for HTTP.
+type recorder struct {
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 
 // Shutdown stops the server and returns when its files are closed.
 func (s *Server) Shutdown() {

@@ -15,7 +15,7 @@ import (
 )
 
 // Query asks the writer that owns a partition. The context's deadline bounds
-// it, and the writer is told of it.
+// it, and the writer is told of it: it waits as long for a batch that is asked for.
 func (b *Bus) Query(ctx context.Context, partition int, q piccolo.Query) (_ piccolo.Answer, err error) {
 	ctx, done := b.asks(ctx, subjectQuery+strconv.Itoa(partition))
 	defer done(&err)
@@ -53,12 +53,12 @@ const (
 )
 
 // Serve answers the queries for a partition, as a NATS micro service, so that
-// nats micro ls shows the writers.
+// nats micro ls shows the writers. Each has as long as whoever asks waits.
 func (b *Bus) Serve(partition int, version string, answer func(context.Context, piccolo.Query) (piccolo.Answer, error)) (stop func(), err error) {
 	svc, err := micro.AddService(b.nc, micro.Config{
 		Name:        "piccolo-writer",
 		Version:     version,
-		Description: "Answers with the committed value of a key",
+		Description: "Answers reads with what is committed",
 		Metadata:    map[string]string{"partition": strconv.Itoa(partition)},
 	})
 	if err != nil {
@@ -71,7 +71,7 @@ func (b *Bus) Serve(partition int, version string, answer func(context.Context, 
 			return
 		}
 		timeout, err := time.ParseDuration(r.Headers().Get(headerTimeout))
-		if err != nil || timeout > queryTimeout {
+		if err != nil {
 			timeout = queryTimeout
 		}
 		go func() { // it may wait for a batch

@@ -107,6 +107,23 @@ func TestQueryDeadline(t *testing.T) {
 	}
 }
 
+// It is not told of less than that, however long that is.
+func TestQueryHasAllOfItsTime(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	r.serve(t, 0, func(ctx context.Context, _ piccolo.Query) (piccolo.Answer, error) {
+		if deadline, _ := ctx.Deadline(); time.Until(deadline) < 59*time.Minute {
+			t.Errorf("the writer has %s", time.Until(deadline))
+		}
+		return piccolo.Answer{}, nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	if _, err := r.Query(ctx, 0, piccolo.Query{After: "p.0.1"}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWriterThatSaysItIsLate(t *testing.T) {
 	t.Parallel()
 	r := start(t)

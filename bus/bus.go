@@ -1,9 +1,10 @@
 // Package bus is the stream between ingress and writer: NATS JetStream, in a
 // cluster or embedded in this process.
 //
-// It promises its callers less than JetStream does, on purpose: a message
-// comes at least once, in any order. What makes the service exact is the
-// ledger.
+// It promises its callers less than JetStream does, on purpose. A message comes at
+// least once; what comes for the first time comes in the stream's order, and
+// repeats come whenever. What makes sums exact is the ledger, which needs no
+// order at all.
 package bus
 
 import (

@@ -1,10 +1,12 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -43,33 +45,14 @@ func consumerConfig(partition int, metadata map[string]string) jetstream.Consume
 func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer, err error) {
 	ctx, done := b.asks(ctx, api("CONSUMER.INFO"), api("CONSUMER.CREATE"))
 	defer done(&err)
-	config := consumerConfig(partition, b.owner.metadata())
-	have, err := again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
-		return b.js.Consumer(ctx, Stream, consumerName(partition))
-	})
-	switch {
-	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		// Of two that make it at once, one is told that there is one.
-		err = pastClearing(ctx, noStoreOfConsumer, func() (err error) {
-			have, err = again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
-				return b.js.CreateConsumer(ctx, Stream, config)
-			})
-			return err
-		})
-	case err == nil:
-		if err := b.owner.admits(partition, have.CachedInfo().Config.Metadata); err != nil {
-			return nil, err
-		}
-		if err := b.owner.again(partition, have.CachedInfo().Config.Metadata); err != nil {
-			return nil, err
-		}
-		if before := have.CachedInfo().Config.Metadata[metaDatabase]; before != "" && before != b.owner.database {
-			b.log.Error("the partition belonged to another database, this one has it from now on",
-				"partition", partition, "before", before, "now", b.owner.database)
-		}
-		have, err = again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
-			return b.js.UpdateConsumer(ctx, Stream, config)
-		})
+	have, err := b.takeConsumer(ctx, partition)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		have, err = b.makeConsumer(ctx, partition)
+	}
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		// Another writer has made it since it was looked for, for a database that
+		// may be another one.
+		have, err = b.takeConsumer(ctx, partition)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
@@ -78,9 +61,44 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 	return have, nil
 }
 
+func (b *Bus) makeConsumer(ctx context.Context, partition int) (c jetstream.Consumer, err error) {
+	config := consumerConfig(partition, b.owner.metadata())
+	err = pastClearing(ctx, noStoreOfConsumer, func() (err error) {
+		c, err = again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
+			return b.js.CreateConsumer(ctx, Stream, config)
+		})
+		return err
+	})
+	return c, err
+}
+
+func (b *Bus) takeConsumer(ctx context.Context, partition int) (jetstream.Consumer, error) {
+	have, err := again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.js.Consumer(ctx, Stream, consumerName(partition))
+	})
+	if err != nil {
+		return nil, err
+	}
+	metadata := have.CachedInfo().Config.Metadata
+	if err := b.owner.admits(partition, metadata); err != nil {
+		return nil, err
+	}
+	if err := b.owner.again(partition, metadata); err != nil {
+		return nil, err
+	}
+	if before := metadata[metaDatabase]; before != "" && before != b.owner.database {
+		b.log.Error("the partition belonged to another database, this one has it from now on",
+			"partition", partition, "before", before, "now", b.owner.database)
+	}
+	return again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.js.UpdateConsumer(ctx, Stream, consumerConfig(partition, b.owner.metadata()))
+	})
+}
+
 // Subscribe has the messages of a partition delivered, one by one, from one
 // goroutine; deliver may block. When the subscription ends by itself, failed
-// is called, once, with the reason. It ends with the connection that it began
+// is called with the reason, and may be called again with another until stop has
+// returned. It ends with the connection that it began
 // on: what came on that and was not acked would come again only after ackWait,
 // and to subscribe again has it come at once.
 //
@@ -90,10 +108,10 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo.Delivery), failed func(error)) (stop func(), err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("CONSUMER.RESET"))
 	defer done(&err)
-	again := b.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	reconnected := b.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer func() {
 		if err != nil {
-			b.nc.RemoveStatusListener(again)
+			b.nc.RemoveStatusListener(reconnected)
 		}
 	}()
 	c, err := b.consumer(ctx, partition)
@@ -142,7 +160,7 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 			Created:   created,
 			Stored:    meta.Timestamp,
 			Pending:   meta.NumPending,
-			JSON:      msg.Headers().Get(contentType) == typeJSON,
+			JSON:      isJSON(msg.Headers(), msg.Data()),
 			Data:      msg.Data(),
 			Trace:     trace(msg.Headers()),
 			Acker:     acker{b, msg, created.UnixNano(), reconnects},
@@ -163,18 +181,31 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
 	go func() {
-		if <-again == nats.CONNECTED {
+		if <-reconnected == nats.CONNECTED {
 			failed(errReconnected)
 		}
 	}()
 	return func() {
-		b.nc.RemoveStatusListener(again)
+		b.nc.RemoveStatusListener(reconnected)
 		// The server must have heard of the end before anybody subscribes
 		// again, or it delivers once more to who is gone, for ackWait.
 		closed := cc.Closed()
 		cc.Stop()
 		<-closed
 	}, nil
+}
+
+// isJSON says whether a message was written by hand. Who publishes by hand spells
+// the header's name as it pleases, adds a charset, or has no such header at all;
+// no batch in protobuf begins with a brace, which would be the start of a group.
+func isJSON(h nats.Header, data []byte) bool {
+	for name, values := range h {
+		if strings.EqualFold(name, contentType) && len(values) > 0 {
+			media, _, _ := strings.Cut(values[0], ";")
+			return strings.EqualFold(strings.TrimSpace(media), typeJSON)
+		}
+	}
+	return bytes.HasPrefix(data, []byte("{"))
 }
 
 // trace reads what names the flush of a message, where somebody wants to see it.
@@ -269,11 +300,14 @@ func (b *Bus) State(ctx context.Context, partition int) (_ piccolo.StreamState, 
 // missing from the stream, which is too much to ask for every second, and which
 // the client knows nothing of.
 func (b *Bus) lookForDamage(ctx context.Context) error {
-	reply, err := b.nc.RequestWithContext(ctx, api("STREAM.INFO"), []byte(`{"deleted_details":true}`))
+	reply, err := again(ctx, b, func(ctx context.Context) (*nats.Msg, error) {
+		return b.nc.RequestWithContext(ctx, api("STREAM.INFO"), []byte(`{"deleted_details":true}`))
+	})
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	var info struct {
+		Error *jetstream.APIError `json:"error"`
 		State struct {
 			Lost struct {
 				Bytes uint64 `json:"bytes"`
@@ -282,6 +316,9 @@ func (b *Bus) lookForDamage(ctx context.Context) error {
 	}
 	if err := json.Unmarshal(reply.Data, &info); err != nil {
 		return fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	if info.Error != nil { // or what was damaged would be forgotten, and found again
+		return fmt.Errorf("stream %s: %w", Stream, info.Error)
 	}
 	b.damaged.Store(info.State.Lost.Bytes)
 	return nil

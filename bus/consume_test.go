@@ -316,30 +316,52 @@ func TestRewindWithoutAConsumer(t *testing.T) {
 	}
 }
 
+// A message by hand is one in JSON, whatever the program that published it makes
+// of the header, and where there is none, too.
 func TestMessageByHand(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	deliveries, _ := r.subscribe(t, 0)
 	const byHand = `{"deltas":[{"key":"foo","value":10}]}`
-	if _, err := r.js.PublishMsg(soon(t), &nats.Msg{
-		Subject: "piccolo.deltas.0", Data: []byte(byHand), Header: nats.Header{"Content-Type": {"application/json"}},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	d := next(t, deliveries, 1)[0]
-	if !d.JSON || string(d.Data) != byHand {
-		t.Fatalf("%+v", d)
-	}
-	var b piccolo.Batch
-	if err := d.Decode(&b); err != nil {
-		t.Fatal(err)
-	}
-	if b.BatchID != d.ID() || b.Increments != 1 || len(b.Deltas) != 1 || b.Deltas[0] != (piccolo.Delta{Key: "foo", Value: 10}) {
-		t.Errorf("%+v", b)
+	protobuf := string(message(0, 1, "foo", 1).Data)
+	for i, c := range []struct {
+		header nats.Header
+		data   string
+		json   bool
+	}{
+		{nats.Header{"Content-Type": {"application/json"}}, byHand, true},
+		{nats.Header{"Content-Type": {"application/json; charset=utf-8"}}, byHand, true},
+		{nats.Header{"Content-Type": {"Application/JSON ;charset=utf-8"}}, byHand, true},
+		{nats.Header{"content-type": {"application/json"}}, byHand, true},
+		{nats.Header{"CONTENT-TYPE": {"application/json"}}, "\n" + byHand, true},
+		{nil, byHand, true},
+		{nats.Header{"Nats-Msg-Id": {"x"}}, byHand, true},
+		{nil, protobuf, false},
+		{nats.Header{"Content-Type": {"application/x-protobuf"}}, protobuf, false},
+		{nats.Header{"Content-Type": {"application/x-protobuf"}}, byHand, false},
+	} {
+		if _, err := r.js.PublishMsg(soon(t), &nats.Msg{Subject: "piccolo.deltas.0", Data: []byte(c.data), Header: c.header}); err != nil {
+			t.Fatal(err)
+		}
+		d := next(t, deliveries, 1)[0]
+		if d.JSON != c.json || string(d.Data) != c.data {
+			t.Errorf("%v %q: %+v", c.header, c.data, d)
+		}
+		if !c.json {
+			continue
+		}
+		var b piccolo.Batch
+		if err := d.Decode(&b); err != nil {
+			t.Errorf("%v: %v", c.header, err)
+			continue
+		}
+		if b.BatchID != d.ID() || b.Increments != 1 || len(b.Deltas) != 1 || b.Deltas[0] != (piccolo.Delta{Key: "foo", Value: 10}) {
+			t.Errorf("message %d: %+v", i, b)
+		}
 	}
 }
 
-// A subscription that has ended by itself says so, once.
+// A subscription that has ended by itself says so.
 func TestSubscriptionThatFails(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

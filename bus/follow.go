@@ -12,8 +12,12 @@ import (
 )
 
 // Follow has all messages delivered that the stream holds, and those that come,
-// in their order, without taking any from a writer. It is for looking.
+// in their order, without taking any from a writer. It is for looking, by a user
+// who may make consumers, which a writer is: one who may could have the stream
+// delivered anywhere, and is no observer.
 func (b *Bus) Follow(ctx context.Context, deliver func(piccolo.Delivery)) (stop func(), err error) {
+	ctx, done := b.asks(ctx, api("CONSUMER.CREATE"))
+	defer done(&err)
 	c, err := b.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{subjectDeltas + "*"},
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
@@ -35,7 +39,7 @@ func (b *Bus) Follow(ctx context.Context, deliver func(piccolo.Delivery)) (stop 
 			StreamSeq: meta.Sequence.Stream,
 			Stored:    meta.Timestamp,
 			Pending:   meta.NumPending,
-			JSON:      msg.Headers().Get(contentType) == typeJSON,
+			JSON:      isJSON(msg.Headers(), msg.Data()),
 			Data:      msg.Data(),
 		})
 	})
@@ -47,8 +51,10 @@ func (b *Bus) Follow(ctx context.Context, deliver func(piccolo.Delivery)) (stop 
 
 // Gaps returns the StreamSeqs between the first and the last message that the
 // stream no longer holds.
-func (b *Bus) Gaps(ctx context.Context) ([]uint64, error) {
-	stream, err := b.js.Stream(ctx, Stream)
+func (b *Bus) Gaps(ctx context.Context) (_ []uint64, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"))
+	defer done(&err)
+	stream, err := b.stream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
 )
@@ -71,6 +73,37 @@ func TestPartitionBelongsToOneDatabase(t *testing.T) {
 	next(t, c, 2)
 	if got := r.metadata(t, "writer-1")["piccolo.database"]; got != "second" {
 		t.Errorf("adopted, the consumer names database %q", got)
+	}
+}
+
+// Of two writers that come first at the same moment, with a database each, one has
+// the partition, and the other is told whose it is.
+func TestPartitionBelongsToOneOfTwoThatComeAtOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	for range 20 {
+		if err := r.js.DeleteConsumer(soon(t), bus.Stream, "writer-0"); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			t.Fatal(err)
+		}
+		errs := make(chan error)
+		for _, database := range []string{"first", "second"} {
+			writer := r.join(t)
+			writer.Own(database, false)
+			go func() {
+				stop, err := writer.Subscribe(soon(t), 0, drop, func(error) {})
+				if err == nil {
+					stop()
+				}
+				errs <- err
+			}()
+		}
+		first, second := <-errs, <-errs
+		if (first == nil) == (second == nil) {
+			t.Fatalf("one has it with error %v, the other with %v", first, second)
+		}
+		if err := errors.Join(first, second); !errors.Is(err, piccolo.ErrOwned) || !strings.Contains(err.Error(), "piccolo stream move") {
+			t.Fatalf("got error %v, want %v", err, piccolo.ErrOwned)
+		}
 	}
 }
 

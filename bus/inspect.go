@@ -139,7 +139,9 @@ func (b *Bus) inspectConsumer(ctx context.Context, stream jetstream.Stream, part
 
 // Stored returns when the message at or after a StreamSeq of a partition was
 // stored, the zero time where the stream holds none.
-func (b *Bus) Stored(ctx context.Context, partition int, seq uint64) (time.Time, error) {
+func (b *Bus) Stored(ctx context.Context, partition int, seq uint64) (_ time.Time, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("STREAM.MSG.GET"), api("DIRECT.GET"))
+	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("stream %s: %w", Stream, err)

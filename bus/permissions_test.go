@@ -99,6 +99,21 @@ func TestEachRoleHasWhatItNeeds(t *testing.T) {
 	if seq, err := writer.Next(soon(t), 1, 2); seq != 2 || err != nil {
 		t.Error(seq, err)
 	}
+	followed := make(chan piccolo.Delivery, 3)
+	stopFollowing, err := writer.Follow(soon(t), func(d piccolo.Delivery) { followed <- d }) // as piccolo verify does
+	if err != nil {
+		t.Fatal(err)
+	}
+	next(t, followed, 3)
+	stopFollowing()
+	if gaps, err := writer.Gaps(soon(t)); len(gaps) > 0 || err != nil {
+		t.Error(gaps, err)
+	}
+	for _, role := range []bus.Role{bus.RoleObserver, bus.RoleAdmin} {
+		if at, err := g.as(t, role).Stored(soon(t), 1, 1); at.IsZero() || err != nil {
+			t.Errorf("%s: %s, %v", role, at, err)
+		}
+	}
 	if err := writer.Rewind(soon(t), 1); err != nil {
 		t.Error(err)
 	}
@@ -156,10 +171,14 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 		_, err := b.Subscribe(soon(t), 1, drop, func(error) {})
 		return err
 	}
+	follow := func(t *testing.T, b *bus.Bus) error {
+		_, err := b.Follow(soon(t), drop)
+		return err
+	}
 	trim := func(t *testing.T, b *bus.Bus) error { return b.Trim(soon(t), 1, 1) }
 	for _, c := range []struct {
 		role    bus.Role
-		without string // permission
+		without string // permission; where there is none, the role has none
 		refused string // subject, where it is another
 		do      func(*testing.T, *bus.Bus) error
 	}{
@@ -180,6 +199,18 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 				_, err := b.Applied("p", func(piccolo.Applied) {})
 				return err
 			}},
+		{role: bus.RoleIngress, without: "piccolo.report.*",
+			do: func(_ *testing.T, b *bus.Bus) error { _, err := b.Reports(func(piccolo.Report) {}); return err }},
+		{role: bus.RoleAdmin, without: "piccolo.report.*",
+			do: func(_ *testing.T, b *bus.Bus) error { _, err := b.Reports(func(piccolo.Report) {}); return err }},
+		{role: bus.RoleObserver, without: "$JS.API.STREAM.MSG.GET.PICCOLO",
+			do: func(t *testing.T, b *bus.Bus) error { _, err := b.Stored(soon(t), 1, 1); return err }},
+		{role: bus.RoleObserver, without: "$JS.API.STREAM.INFO.PICCOLO",
+			do: func(t *testing.T, b *bus.Bus) error { _, err := b.Stored(soon(t), 1, 1); return err }},
+		{role: bus.RoleObserver, refused: "$JS.API.CONSUMER.CREATE.PICCOLO.", do: follow},
+		{role: bus.RoleWriter, without: "$JS.API.CONSUMER.CREATE.PICCOLO.*.piccolo.deltas.*", refused: "$JS.API.CONSUMER.CREATE.PICCOLO.", do: follow},
+		{role: bus.RoleWriter, without: "$JS.API.STREAM.INFO.PICCOLO",
+			do: func(t *testing.T, b *bus.Bus) error { _, err := b.Gaps(soon(t)); return err }},
 		{role: bus.RoleWriter, without: "$JS.API.CONSUMER.INFO.PICCOLO.*", refused: "$JS.API.CONSUMER.INFO.PICCOLO.writer-1", do: subscribe},
 		{role: bus.RoleWriter, without: "$JS.API.CONSUMER.CREATE.PICCOLO.*.piccolo.deltas.*",
 			refused: "$JS.API.CONSUMER.CREATE.PICCOLO.writer-1.piccolo.deltas.1", do: subscribe},
@@ -199,7 +230,11 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 		}
 		t.Run(string(c.role)+" without "+c.without, func(t *testing.T) {
 			t.Parallel()
-			g := guard(t, c.without)
+			var without []string
+			if c.without != "" {
+				without = append(without, c.without)
+			}
+			g := guard(t, without...)
 			if !strings.HasPrefix(c.without, "$JS.API.STREAM.*") {
 				if _, err := g.as(t, bus.RoleAdmin).Provision(soon(t), options); err != nil {
 					t.Fatal(err)

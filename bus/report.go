@@ -2,6 +2,7 @@ package bus
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -22,7 +23,8 @@ func (b *Bus) Report(r *piccolo.Report) error {
 }
 
 // Reports has the reports of all processes delivered, one by one; what is no
-// report is not.
+// report is not. Without an error, the server has the subscription, and this user
+// may have it: who hears nothing then is not deaf.
 func (b *Bus) Reports(deliver func(piccolo.Report)) (stop func(), err error) {
 	sub, err := b.nc.Subscribe(subjectReport+"*", func(msg *nats.Msg) {
 		r, err := piccolo.DecodeReport(msg.Data)
@@ -34,6 +36,9 @@ func (b *Bus) Reports(deliver func(piccolo.Report)) (stop func(), err error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to reports: %w", err)
+	}
+	if err := b.subscribed(subjectReport + "*"); err != nil {
+		return nil, errors.Join(fmt.Errorf("subscribe to reports: %w", err), sub.Unsubscribe())
 	}
 	return func() { _ = sub.Unsubscribe() }, nil
 }

@@ -283,7 +283,9 @@ func (c *demoClients) prove(dir string, log *slog.Logger, out output) error {
 	v.add("clients", fmt.Sprintf("%s increments of %s keys were answered with 2xx, %d refused, %d unanswered; the database holds their sums, key by key",
 		grouped(c.counted), grouped(len(c.sums)), c.refused, c.unknown), wrong)
 	verify := verifyCmd{dataFlags: dataFlags{Data: dir}, dbFlag: dbFlag{DB: path}, Offline: true, Timeout: time.Minute}
-	if err := verify.offline(log, reader, v); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), verify.Timeout)
+	defer cancel()
+	if err := verify.offline(ctx, log, reader, v); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintln(out.stdout)

@@ -164,7 +164,7 @@ func (f *natsFlags) connect(command string, log *slog.Logger) (*bus.Bus, error) 
 	switch command {
 	case "ingress":
 		role = bus.RoleIngress
-	case "writer":
+	case "writer", "verify": // which reads the writer's database, too
 		role = bus.RoleWriter
 	case "stream init", "stream repartition", "stream move":
 		role = bus.RoleAdmin

@@ -47,8 +47,9 @@ func (c *streamRepartitionCmd) Run(log *slog.Logger, out output) error {
 // once a second.
 const listening = 2500 * time.Millisecond
 
-// allStopped says who still runs.
+// allStopped says who still runs, or that it could not hear.
 func allStopped(ctx context.Context, conn *bus.Bus) error {
+	connections := conn.Connections()
 	var mu sync.Mutex
 	running := make(map[string]bool)
 	stop, err := conn.Reports(func(r piccolo.Report) {
@@ -64,6 +65,12 @@ func allStopped(ctx context.Context, conn *bus.Bus) error {
 	case <-ctx.Done():
 	}
 	stop()
+	if err := conn.Check(ctx); err != nil {
+		return err
+	}
+	if conn.Connections() != connections {
+		return errors.New("the connection to NATS was lost while it was listened who still runs: give the command again")
+	}
 	partitions, err := conn.Partitions(ctx)
 	if err != nil {
 		return err

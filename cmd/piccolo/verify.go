@@ -29,7 +29,7 @@ type verifyCmd struct {
 
 	Offline bool          `help:"Look at the files of a piccolo that does not run: database, stream and spool in the data directory."`
 	Quick   bool          `help:"Leave out SQLite's integrity_check, which reads the whole database."`
-	Timeout time.Duration `help:"How long a look at a service that runs may take." default:"60s" placeholder:"D"`
+	Timeout time.Duration `help:"How long it may take." default:"60s" placeholder:"D"`
 	JSON    bool          `name:"json" help:"Print JSON."`
 }
 
@@ -63,15 +63,26 @@ func (c *verifyCmd) Run(log *slog.Logger, out output) error {
 	}
 	defer closeLogged(log, "database", reader)
 	v := &verdict{OK: true, Live: !c.Offline}
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+	defer cancel()
 	if c.Offline {
-		err = c.offline(log, reader, v)
+		err = c.offline(ctx, log, reader, v)
 	} else {
-		err = c.live(log, reader, v)
+		err = c.live(ctx, log, reader, v)
 	}
 	if err != nil {
 		return err
 	}
 	return v.finish(out, c.JSON)
+}
+
+// audit reads the database.
+func (c *verifyCmd) audit(ctx context.Context, reader *sqlite.Reader) (*sqlite.Audit, error) {
+	a, err := reader.Audit(ctx, !c.Quick)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("the database could not be read within --timeout %s: give it more, or leave out the integrity_check with --quick: %w", c.Timeout, ctx.Err())
+	}
+	return a, err
 }
 
 // finish prints the verdict and turns it into the command's outcome.
@@ -151,7 +162,7 @@ func (c *verifyCmd) readSpool() (map[piccolo.Origin]held, error) {
 }
 
 // offline looks at the files of a service that does not run.
-func (c *verifyCmd) offline(log *slog.Logger, reader *sqlite.Reader, v *verdict) error {
+func (c *verifyCmd) offline(ctx context.Context, log *slog.Logger, reader *sqlite.Reader, v *verdict) error {
 	if _, err := os.Stat(c.Data); err != nil {
 		return fmt.Errorf("data directory: %w: name it with --data", err)
 	}
@@ -160,10 +171,8 @@ func (c *verifyCmd) offline(log *slog.Logger, reader *sqlite.Reader, v *verdict)
 		return fmt.Errorf("%w; or verify it while it runs, without --offline", err)
 	}
 	defer unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
-	defer cancel()
 	e := new(evidence)
-	if e.audit, err = reader.Audit(context.Background(), !c.Quick); err != nil {
+	if e.audit, err = c.audit(ctx, reader); err != nil {
 		return err
 	}
 	e.later = e.audit
@@ -261,9 +270,12 @@ func (f *follower) evidence(ctx context.Context, conn *bus.Bus, a *sqlite.Audit)
 		if err != nil {
 			return nil, err
 		}
+		if refused := new(bus.RefusedError); errors.As(conn.Check(ctx), &refused) {
+			return nil, refused // as of what asks for messages, which nobody waits for
+		}
 		f.mu.Lock()
 		// The last of the stream may be gone: then nothing more comes.
-		done := f.s.seen >= i.LastSeq || i.Messages == 0 || f.pending == 0 && time.Since(f.at) > stillness
+		done := f.s.seen >= i.LastSeq || i.Messages == 0 || f.s.messages > 0 && f.pending == 0 && time.Since(f.at) > stillness
 		f.mu.Unlock()
 		if done {
 			f.stop()
@@ -295,15 +307,13 @@ func (f *follower) evidence(ctx context.Context, conn *bus.Bus, a *sqlite.Audit)
 const attempts = 5
 
 // live looks at a service that runs.
-func (c *verifyCmd) live(log *slog.Logger, reader *sqlite.Reader, v *verdict) error {
+func (c *verifyCmd) live(ctx context.Context, log *slog.Logger, reader *sqlite.Reader, v *verdict) error {
 	conn, err := c.connect("verify", log)
 	if err != nil {
 		return fmt.Errorf("%w (of a piccolo that does not run, verify the files with --offline)", err)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
-	defer cancel()
-	audit, err := reader.Audit(context.Background(), !c.Quick)
+	audit, err := c.audit(ctx, reader)
 	if err != nil {
 		return err
 	}
@@ -313,6 +323,9 @@ func (c *verifyCmd) live(log *slog.Logger, reader *sqlite.Reader, v *verdict) er
 	}
 	for range attempts {
 		b, err := c.look(ctx, conn, reader)
+		if errors.As(err, new(*bus.RefusedError)) {
+			return fmt.Errorf("%w; or verify as the writer's user, which has all that this takes", err)
+		}
 		if err != nil {
 			return err
 		}

@@ -275,7 +275,11 @@ func (f *follower) evidence(ctx context.Context, conn *bus.Bus, a *sqlite.Audit)
 		}
 		f.mu.Lock()
 		// The last of the stream may be gone: then nothing more comes.
-		done := f.s.seen >= i.LastSeq || i.Messages == 0 || f.s.messages > 0 && f.pending == 0 && time.Since(f.at) > stillness
+		still := stillness
+		if f.s.messages == 0 {
+			still *= 5 // the first may be slow to come, and nothing says yet how many do
+		}
+		done := f.s.seen >= i.LastSeq || i.Messages == 0 || f.pending == 0 && time.Since(f.at) > still
 		f.mu.Unlock()
 		if done {
 			f.stop()

@@ -36,27 +36,27 @@ func (p *pair) parseForm(src []byte, query bool) *problem {
 			continue
 		}
 		name, value, _ := bytes.Cut(field, []byte{'='})
-		name, problem := unescape("a parameter's name", name, ' ')
-		if problem != nil {
-			return problem
+		name, refusal := unescape("a parameter's name", name, ' ')
+		if refusal != nil {
+			return refusal
 		}
 		switch {
 		case string(name) == "key":
-			if value, problem = unescape("key", value, ' '); problem == nil {
-				problem = p.set("key", &p.key, &p.hasKey, value)
+			if value, refusal = unescape("key", value, ' '); refusal == nil {
+				refusal = p.set("key", &p.key, &p.hasKey, value)
 			}
 		case string(name) == "value":
 			// A + stays what it is: no value has a blank, and +7 is 7.
-			if value, problem = unescape("value", value, '+'); problem == nil {
-				problem = p.set("value", &p.value, &p.hasValue, value)
+			if value, refusal = unescape("value", value, '+'); refusal == nil {
+				refusal = p.set("value", &p.value, &p.hasValue, value)
 			}
 		case query && string(name) == "ack":
-			problem = p.set("ack", &p.ack, &p.hasAck, value)
+			refusal = p.set("ack", &p.ack, &p.hasAck, value)
 		default:
-			problem = newProblem(400, "parameter %s is unknown: want key and value", quote(name))
+			refusal = newProblem(400, "parameter %s is unknown: want key and value", quote(name))
 		}
-		if problem != nil {
-			return problem
+		if refusal != nil {
+			return refusal
 		}
 	}
 	return nil
@@ -110,7 +110,7 @@ func digit(c byte) byte {
 }
 
 // increment checks what came and returns the value to count under p.key.
-func (p *pair) increment(maxKey int) (value int64, problem *problem) {
+func (p *pair) increment(maxKey int) (value int64, refusal *problem) {
 	if !p.hasKey {
 		return 0, bad("key", "is missing")
 	}

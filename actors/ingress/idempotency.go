@@ -35,9 +35,9 @@ func idempotencyKey(ctx *fasthttp.RequestCtx) ([]byte, *problem) {
 
 // incrementOnce serves POST /increment with an Idempotency-Key.
 func (in *Ingress) incrementOnce(ctx *fasthttp.RequestCtx, key []byte, value int64, ack piccolo.Ack, begun time.Time) {
-	idempotency, problem := idempotencyKey(ctx)
-	if problem != nil {
-		in.fail(ctx, problem)
+	idempotency, refusal := idempotencyKey(ctx)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
 	increment := piccolo.Increment{Key: string(key), Value: value}
@@ -78,14 +78,14 @@ func (in *Ingress) countReply(c *CountedOnce, held piccolo.Ack, begun time.Time)
 // incrementsOnce serves POST /v1/increments with an Idempotency-Key.
 func (in *Ingress) incrementsOnce(ctx *fasthttp.RequestCtx, idempotency []byte, ack piccolo.Ack, begun time.Time) {
 	var c *CountedOnce
-	n, problem := in.take(ctx, func(b *bulk) (err error) {
+	n, refusal := in.take(ctx, func(b *bulk) (err error) {
 		traced := in.traces.begin(ctx)
 		c, err = in.countBulkOnce(b, idempotency, ack)
 		traced.counted(c.joined()...)
 		return err
 	})
-	if problem != nil {
-		in.fail(ctx, problem)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
 	held := c.Wait()

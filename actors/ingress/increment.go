@@ -21,14 +21,14 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 	}
 	defer in.bodies.Put(body)
 	var p pair
-	value, problem := in.decode(ctx, query, body, &p)
-	if problem != nil {
-		in.fail(ctx, problem)
+	value, refusal := in.decode(ctx, query, body, &p)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
-	ack, problem := in.ackMode(ctx, &p)
-	if problem != nil {
-		in.fail(ctx, problem)
+	ack, refusal := in.ackMode(ctx, &p)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
 	if has(ctx, idempotencyHeader) {
@@ -49,9 +49,9 @@ func (in *Ingress) increment(ctx *fasthttp.RequestCtx, query []byte) {
 
 // decode reads the pair of a request, which points into the request and into
 // buf.
-func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) (value int64, problem *problem) {
-	if problem = in.decodeFields(ctx, query, buf, p); problem != nil {
-		return 0, problem
+func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) (value int64, refusal *problem) {
+	if refusal = in.decodeFields(ctx, query, buf, p); refusal != nil {
+		return 0, refusal
 	}
 	return p.increment(in.MaxKeyBytes)
 }
@@ -59,8 +59,8 @@ func (in *Ingress) decode(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p
 // decodeFields reads what a request says in query and body, and does not look
 // at it.
 func (in *Ingress) decodeFields(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) *problem {
-	if problem := p.parseForm(query, true); problem != nil {
-		return problem
+	if refusal := p.parseForm(query, true); refusal != nil {
+		return refusal
 	}
 	if encoding := contentEncoding(ctx); encoding != nil {
 		p := newProblem(415, "Content-Encoding %s is not taken for one number: send it as it is, or many increments to POST /v1/increments", quote(encoding))

@@ -13,14 +13,14 @@ import (
 // or as a form. All are counted, or none.
 func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
 	begun := in.replies.begun()
-	ack, problem := in.ackOfMany(ctx, query)
-	if problem != nil {
-		in.fail(ctx, problem)
+	ack, refusal := in.ackOfMany(ctx, query)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
-	idempotency, problem := idempotencyKey(ctx)
-	if problem != nil {
-		in.fail(ctx, problem)
+	idempotency, refusal := idempotencyKey(ctx)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
 	if idempotency != nil {
@@ -28,14 +28,14 @@ func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
 		return
 	}
 	var batches []*pending
-	n, problem := in.take(ctx, func(b *bulk) (err error) {
+	n, refusal := in.take(ctx, func(b *bulk) (err error) {
 		traced := in.traces.begin(ctx)
 		batches, err = in.countAll(b, ack)
 		traced.counted(batches...)
 		return err
 	})
-	if problem != nil {
-		in.fail(ctx, problem)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
 	held := in.await(ack, batches...)
@@ -50,8 +50,8 @@ func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
 // ackOfMany reads the query, which says nothing but what to wait for.
 func (in *Ingress) ackOfMany(ctx *fasthttp.RequestCtx, query []byte) (piccolo.Ack, *problem) {
 	var p pair
-	if problem := p.parseForm(query, true); problem != nil {
-		return 0, problem
+	if refusal := p.parseForm(query, true); refusal != nil {
+		return 0, refusal
 	}
 	if p.hasKey || p.hasValue {
 		return 0, newProblem(400, "key and value belong into the body here: POST /increment takes them in the query")
@@ -61,7 +61,7 @@ func (in *Ingress) ackOfMany(ctx *fasthttp.RequestCtx, query []byte) (piccolo.Ac
 
 // take decodes the body, all of it, and has its n increments counted. What it
 // needs for that is given back before the reply is waited for.
-func (in *Ingress) take(ctx *fasthttp.RequestCtx, count func(*bulk) error) (n int, problem *problem) {
+func (in *Ingress) take(ctx *fasthttp.RequestCtx, count func(*bulk) error) (n int, refusal *problem) {
 	limit := min(in.MaxBody, maxBulk)
 	src, err := newWire(ctx, limit)
 	if err != nil {
@@ -69,8 +69,8 @@ func (in *Ingress) take(ctx *fasthttp.RequestCtx, count func(*bulk) error) (n in
 	}
 	t := in.openIntake()
 	defer t.close()
-	if problem := t.readEncoded(&src, contentEncoding(ctx), mediaType(ctx), limit); problem != nil {
-		return 0, problem
+	if refusal := t.readEncoded(&src, contentEncoding(ctx), mediaType(ctx), limit); refusal != nil {
+		return 0, refusal
 	}
 	_ = ctx.Request.CloseBodyStream() // it has been read to its end
 	if t.bulk.count == 0 {

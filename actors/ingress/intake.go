@@ -83,9 +83,9 @@ func (t *intake) more() (eof bool, p *problem) {
 
 // take counts a pair in, or says which one cannot be.
 func (t *intake) take(p *pair) *problem {
-	value, problem := p.increment(t.ingress.MaxKeyBytes)
-	if problem != nil {
-		return t.at(problem)
+	value, refusal := p.increment(t.ingress.MaxKeyBytes)
+	if refusal != nil {
+		return t.at(refusal)
 	}
 	t.bulk.add(p.key, value)
 	return nil
@@ -140,8 +140,8 @@ func (t *intake) line(line []byte) *problem {
 // object reads a JSON object in any of the ways it can be written.
 func (t *intake) object(raw []byte) *problem {
 	var p pair
-	if problem := p.parseObject(raw); problem != nil {
-		return t.at(problem)
+	if refusal := p.parseObject(raw); refusal != nil {
+		return t.at(refusal)
 	}
 	return t.take(&p)
 }
@@ -300,11 +300,11 @@ func (t *intake) pairs() *problem {
 
 func (t *intake) fields(raw []byte) *problem {
 	var p pair
-	if problem := p.parseForm(raw, false); problem != nil {
+	if refusal := p.parseForm(raw, false); refusal != nil {
 		if t.bulk.count == 0 && (raw[0] == '{' || raw[0] == '[') { // curl says form unless it is told
-			problem.Detail += "; it looks like JSON, which takes Content-Type: application/x-ndjson or application/json"
+			refusal.Detail += "; it looks like JSON, which takes Content-Type: application/x-ndjson or application/json"
 		}
-		return t.at(problem)
+		return t.at(refusal)
 	}
 	return t.take(&p)
 }

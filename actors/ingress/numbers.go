@@ -15,22 +15,22 @@ import (
 // number serves GET /v1/numbers/{key}: the committed value of a key, once the
 // batches named by ?after=RECEIPT are in it.
 func (in *Ingress) number(ctx *fasthttp.RequestCtx, path, query []byte) {
-	key, problem := in.pathKey(path)
+	key, refusal := in.pathKey(path)
 	var s selection
-	if problem == nil {
-		problem = s.parse(query, "after")
+	if refusal == nil {
+		refusal = s.parse(query, "after")
 	}
-	if problem == nil {
+	if refusal == nil {
 		s.keys = []string{string(key)}
-		problem = s.check(in.MaxKeyBytes)
+		refusal = s.check(in.MaxKeyBytes)
 	}
-	if problem != nil {
-		in.fail(ctx, problem)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
-	values, freshness, problem := in.values(&s)
-	if problem != nil {
-		in.fail(ctx, problem)
+	values, freshness, refusal := in.values(&s)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
 	value, ok := values[s.keys[0]]
@@ -48,19 +48,19 @@ func (in *Ingress) number(ctx *fasthttp.RequestCtx, path, query []byte) {
 // of them.
 func (in *Ingress) numbers(ctx *fasthttp.RequestCtx, _, query []byte) {
 	var s selection
-	problem := s.parse(query, "key", "prefix", "limit", "after", "order")
-	if problem == nil {
-		problem = s.check(in.MaxKeyBytes)
+	refusal := s.parse(query, "key", "prefix", "limit", "after", "order")
+	if refusal == nil {
+		refusal = s.check(in.MaxKeyBytes)
 	}
 	switch {
-	case problem != nil:
+	case refusal != nil:
 	case len(s.keys) > 0:
-		problem = in.many(ctx, &s)
+		refusal = in.many(ctx, &s)
 	default:
-		problem = in.page(ctx, &s)
+		refusal = in.page(ctx, &s)
 	}
-	if problem != nil {
-		in.fail(ctx, problem)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 	}
 }
 
@@ -68,9 +68,9 @@ func (in *Ingress) numbers(ctx *fasthttp.RequestCtx, _, query []byte) {
 // with those that were never counted by themselves: none has a value that it
 // does not have.
 func (in *Ingress) many(ctx *fasthttp.RequestCtx, s *selection) *problem {
-	values, freshness, problem := in.values(s)
-	if problem != nil {
-		return problem
+	values, freshness, refusal := in.values(s)
+	if refusal != nil {
+		return refusal
 	}
 	found, missing := []number{}, []string{}
 	for _, key := range s.keys {
@@ -144,7 +144,7 @@ func (in *Ingress) answer(ctx *fasthttp.RequestCtx, reply any) {
 
 // values reads keys, of any partitions, once the batches of the receipt that
 // concern them are in the database.
-func (in *Ingress) values(s *selection) (values map[string]int64, freshness float64, problem *problem) {
+func (in *Ingress) values(s *selection) (values map[string]int64, freshness float64, refusal *problem) {
 	of := make(map[int][]string)
 	var partitions []int
 	for _, key := range s.keys {

@@ -32,9 +32,9 @@ func (p *pair) parseObject(body []byte) *problem {
 		name, _ := t.(string) // the decoder sees to it that it is one
 		switch name {
 		case "key":
-			t, raw, problem := next(dec, body)
-			if problem != nil {
-				return problem
+			t, raw, refusal := next(dec, body)
+			if refusal != nil {
+				return refusal
 			}
 			key, ok := t.(string)
 			if !ok {
@@ -43,20 +43,20 @@ func (p *pair) parseObject(body []byte) *problem {
 			if strings.ContainsRune(key, utf8.RuneError) && piccolo.HasHalfPair(raw) {
 				return bad("key", "has half of a surrogate pair: %s", quote(raw))
 			}
-			if problem := p.set("key", &p.key, &p.hasKey, []byte(key)); problem != nil {
-				return problem
+			if refusal := p.set("key", &p.key, &p.hasKey, []byte(key)); refusal != nil {
+				return refusal
 			}
 		case "value":
-			t, raw, problem := next(dec, body)
-			if problem != nil {
-				return problem
+			t, raw, refusal := next(dec, body)
+			if refusal != nil {
+				return refusal
 			}
 			number, ok := t.(json.Number)
 			if !ok {
 				return bad("value", "is not a number: %s", quote(raw))
 			}
-			if problem := p.set("value", &p.value, &p.hasValue, []byte(number)); problem != nil {
-				return problem
+			if refusal := p.set("value", &p.value, &p.hasValue, []byte(number)); refusal != nil {
+				return refusal
 			}
 		default:
 			return newProblem(400, "field %s is unknown: want key and value", quote([]byte(name)))

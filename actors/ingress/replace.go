@@ -10,9 +10,9 @@ import (
 // They do so at their place in the stream: what was stored before they were
 // sent is overwritten, and what is sent after their reply counts on top.
 func (in *Ingress) replace(ctx *fasthttp.RequestCtx, path, query []byte) {
-	key, problem := in.pathKey(path)
-	if problem != nil {
-		in.fail(ctx, problem)
+	key, refusal := in.pathKey(path)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
 	body, _ := in.bodies.Get().(*[]byte)
@@ -21,14 +21,14 @@ func (in *Ingress) replace(ctx *fasthttp.RequestCtx, path, query []byte) {
 	}
 	defer in.bodies.Put(body)
 	var p pair
-	d, problem := in.decodeReplace(ctx, query, body, &p)
-	if problem != nil {
-		in.fail(ctx, problem)
+	d, refusal := in.decodeReplace(ctx, query, body, &p)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
-	ack, problem := in.ackOfReplace(ctx, &p)
-	if problem != nil {
-		in.fail(ctx, problem)
+	ack, refusal := in.ackOfReplace(ctx, &p)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
 	d.WantTotal = ack == piccolo.AckApplied
@@ -46,9 +46,9 @@ func (in *Ingress) replace(ctx *fasthttp.RequestCtx, path, query []byte) {
 
 // pathKey reads the key that a path ends with.
 func (in *Ingress) pathKey(path []byte) ([]byte, *problem) {
-	key, problem := unescape("key", path, '+') // in a path, + is itself
-	if problem != nil {
-		return nil, problem
+	key, refusal := unescape("key", path, '+') // in a path, + is itself
+	if refusal != nil {
+		return nil, refusal
 	}
 	if err := piccolo.CheckKey(key, in.MaxKeyBytes); err != nil {
 		return nil, bad("key", "%v: %s", err, quote(key))
@@ -58,12 +58,12 @@ func (in *Ingress) pathKey(path []byte) ([]byte, *problem) {
 
 // decodeReplace reads what is to become of a key: a PUT has a value, in the
 // query or in the body, and a DELETE has nothing.
-func (in *Ingress) decodeReplace(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) (d piccolo.Delta, problem *problem) {
+func (in *Ingress) decodeReplace(ctx *fasthttp.RequestCtx, query []byte, buf *[]byte, p *pair) (d piccolo.Delta, refusal *problem) {
 	if has(ctx, idempotencyHeader) {
 		return d, bad(idempotencyHeader, "is for increments: this may be sent again without one, and is then done again")
 	}
-	if problem := in.decodeFields(ctx, query, buf, p); problem != nil {
-		return d, problem
+	if refusal := in.decodeFields(ctx, query, buf, p); refusal != nil {
+		return d, refusal
 	}
 	switch {
 	case p.hasKey:
@@ -75,17 +75,17 @@ func (in *Ingress) decodeReplace(ctx *fasthttp.RequestCtx, query []byte, buf *[]
 	case !p.hasValue:
 		return d, bad("value", "is missing")
 	}
-	n, problem := parseValue(p.value)
-	return piccolo.Delta{Value: n, Op: piccolo.OpSet}, problem
+	n, refusal := parseValue(p.value)
+	return piccolo.Delta{Value: n, Op: piccolo.OpSet}, refusal
 }
 
 // ackOfReplace is what the request asks to wait for. Until it is stored, what
 // replaces a number has no place in the stream, and so means nothing yet.
 func (in *Ingress) ackOfReplace(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack, *problem) {
-	ack, problem := in.ackMode(ctx, p)
+	ack, refusal := in.ackMode(ctx, p)
 	switch {
-	case problem != nil:
-		return 0, problem
+	case refusal != nil:
+		return 0, refusal
 	case ack != piccolo.AckMemory:
 		return ack, nil
 	case p.hasAck || has(ctx, ackHeader):

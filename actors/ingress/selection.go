@@ -31,16 +31,16 @@ func (s *selection) parse(query []byte, known ...string) *problem {
 			continue
 		}
 		rawName, rawValue, _ := bytes.Cut(field, []byte{'='})
-		name, problem := unescape("a parameter's name", rawName, ' ')
-		if problem != nil {
-			return problem
+		name, refusal := unescape("a parameter's name", rawName, ' ')
+		if refusal != nil {
+			return refusal
 		}
 		if !slices.Contains(known, string(name)) {
 			return newProblem(400, "parameter %s is unknown: want %s", quote(name), strings.Join(known, ", "))
 		}
-		value, problem := unescape(string(name), rawValue, ' ')
-		if problem != nil {
-			return problem
+		value, refusal := unescape(string(name), rawValue, ' ')
+		if refusal != nil {
+			return refusal
 		}
 		if string(name) == "key" {
 			s.keys = append(s.keys, string(value))

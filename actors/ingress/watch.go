@@ -48,19 +48,19 @@ func (w *watchers) leave() { w.now.Add(-1) }
 // Last-Event-ID what it has seen.
 func (in *Ingress) watch(ctx *fasthttp.RequestCtx, _, query []byte) {
 	var s selection
-	problem := s.parse(query, "key", "prefix")
-	if problem == nil {
-		problem = s.check(in.MaxKeyBytes)
+	refusal := s.parse(query, "key", "prefix")
+	if refusal == nil {
+		refusal = s.check(in.MaxKeyBytes)
 	}
-	if _, prefix := s.given["prefix"]; problem == nil && len(s.keys) == 0 && !prefix {
-		problem = newProblem(400, "say what to watch: key=…, as often as there are keys, or prefix=…, which may be empty for all")
+	if _, prefix := s.given["prefix"]; refusal == nil && len(s.keys) == 0 && !prefix {
+		refusal = newProblem(400, "say what to watch: key=…, as often as there are keys, or prefix=…, which may be empty for all")
 	}
-	if problem == nil && !in.watchers.enter() {
-		problem = newProblem(503, "there are %d watchers, as many as may be", in.MaxWatchers)
-		problem.retryAfter = 5 * time.Second
+	if refusal == nil && !in.watchers.enter() {
+		refusal = newProblem(503, "there are %d watchers, as many as may be", in.MaxWatchers)
+		refusal.retryAfter = 5 * time.Second
 	}
-	if problem != nil {
-		in.fail(ctx, problem)
+	if refusal != nil {
+		in.fail(ctx, refusal)
 		return
 	}
 	w := &watcher{in: in, selection: &s, conn: ctx.Conn().(*conn).Conn, seen: make(piccolo.Cursors)}
@@ -246,9 +246,9 @@ func (w *watcher) snapshot(life context.Context, first []bulletin) {
 // writeAll writes all numbers that are watched.
 func (w *watcher) writeAll(life context.Context) bool {
 	if len(w.selection.keys) > 0 {
-		values, _, problem := w.in.values(w.selection)
-		if problem != nil {
-			w.comment(problem.Detail)
+		values, _, refusal := w.in.values(w.selection)
+		if refusal != nil {
+			w.comment(refusal.Detail)
 			return false
 		}
 		for _, key := range w.selection.keys {

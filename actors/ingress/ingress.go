@@ -201,17 +201,6 @@ func (in *Ingress) Interrupt(error) {
 	<-in.done
 }
 
-// Check says whether the ingress takes increments.
-func (in *Ingress) Check(context.Context) error {
-	if in.draining.Load() {
-		return piccolo.ErrStopping
-	}
-	if err := in.refuse.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
 // grace is how long clients on open connections have, after the listener was
 // closed, to take a reply that says Connection: close. A connection that is
 // closed while a request is on its way leaves the client wondering.

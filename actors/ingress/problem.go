@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/piccolo-counter/piccolo"
 )
 
 // problem is a reply that says why nothing was counted, as RFC 9457 has it.
@@ -40,6 +43,22 @@ func newProblem(status int, format string, args ...any) *problem {
 func bad(field, format string, args ...any) *problem {
 	p := newProblem(fasthttp.StatusBadRequest, field+" "+format, args...)
 	p.Field = field
+	return p
+}
+
+// unavailable is the 503 for what could not be counted.
+func unavailable(err error) *problem {
+	detail := "nothing was counted: "
+	switch {
+	case errors.Is(err, piccolo.ErrBusy):
+		detail += "as many distinct keys wait in memory as may"
+	case errors.Is(err, piccolo.ErrFull):
+		detail += "the stream is full, the writer is behind or away"
+	default:
+		detail += err.Error()
+	}
+	p := newProblem(503, "%s", detail)
+	p.retryAfter = time.Second
 	return p
 }
 

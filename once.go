@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -24,6 +25,11 @@ type Claim struct {
 	Token   Token
 	Payload uint64 // a digest of the request's increments, of all partitions
 }
+
+// MinTokenTTL is the least time for which the writer knows a token: an ingress
+// answers repeats of what it has counted by itself for as long, and cannot know
+// that the writer has forgotten.
+const MinTokenTTL = time.Minute
 
 // Token stands for an Idempotency-Key: the first 16 bytes of its SHA-256.
 type Token [16]byte

@@ -45,6 +45,11 @@ type Page struct {
 // MaxPage is the most numbers that one page holds.
 const MaxPage = 1000
 
+// MaxPageBytes is the most that their keys take, in bytes, unless there is only
+// one: so that they fit into one message of NATS's default size, however the keys
+// are escaped.
+const MaxPageBytes = 128 << 10
+
 // Bounds returns where the page's keys lie: from `from` on (above it, where
 // open is set), and below `to`, which is "" where nothing bounds them.
 func (p *Page) Bounds() (from string, open bool, to string) {

@@ -14,10 +14,6 @@ import (
 	"github.com/piccolo-counter/piccolo"
 )
 
-// maxPageBytes bounds the keys of a page, so that it fits into one message of
-// NATS's default size however its keys are escaped.
-const maxPageBytes = 128 << 10
-
 func init() {
 	// partition_of(key, n) places a key as the rest of the service does.
 	sqlite.MustRegisterDeterministicScalarFunction("partition_of", 2,
@@ -87,7 +83,7 @@ func (r *Reader) numbers(ctx context.Context, limit int, query string, args ...a
 		if err := rows.Scan(&key, &value); err != nil {
 			return nil, false, fmt.Errorf("read the numbers: %w", err)
 		}
-		if bytes += len(key); len(numbers) == limit || bytes > maxPageBytes && len(numbers) > 0 {
+		if bytes += len(key); len(numbers) == limit || bytes > piccolo.MaxPageBytes && len(numbers) > 0 {
 			return numbers, true, nil
 		}
 		numbers = append(numbers, piccolo.Number{Key: string(key), Value: value})

@@ -110,10 +110,10 @@ func TestPageIsBoundedInBytes(t *testing.T) {
 	}
 	store := withNumbers(t, numbers...)
 	got, more, err := store.Page(t.Context(), &piccolo.Page{Limit: 600}, []int{0})
-	if err != nil || len(got) != maxPageBytes/512 || !more {
-		t.Errorf("%d numbers, more %v, error %v; want %d and more", len(got), more, err, maxPageBytes/512)
+	if err != nil || len(got) != piccolo.MaxPageBytes/512 || !more {
+		t.Errorf("%d numbers, more %v, error %v; want %d and more", len(got), more, err, piccolo.MaxPageBytes/512)
 	}
-	long := withNumbers(t, piccolo.Number{Key: strings.Repeat("k", 2*maxPageBytes)}, piccolo.Number{Key: "l"})
+	long := withNumbers(t, piccolo.Number{Key: strings.Repeat("k", 2*piccolo.MaxPageBytes)}, piccolo.Number{Key: "l"})
 	if got := allPages(t, long, piccolo.Page{Limit: 10}, []int{0}); len(got) != 2 {
 		t.Errorf("%d numbers, want both: one that alone is too long too", len(got))
 	}

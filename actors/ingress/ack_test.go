@@ -35,6 +35,7 @@ func TestAckModeIsChosenPerRequest(t *testing.T) {
 		{piccolo.AckStored, nil, "&ack=memory", 202, "memory"},
 		{piccolo.AckStored, nil, "&ack=applied", 200, "applied"},
 		{piccolo.AckMemory, nil, "&ack=stored", 200, "stored"},
+		{piccolo.AckMemory, nil, "&ack=s%74ored", 200, "stored"},
 		{piccolo.AckStored, []string{"memory"}, "&ack=memory", 202, "memory"},
 		{piccolo.AckStored, []string{"memory", "memory"}, "", 202, "memory"},
 	} {
@@ -57,15 +58,15 @@ func TestAckModeThatCannotBeMeant(t *testing.T) {
 		field  string
 		detail string
 	}{
-		{"header and query differ", []string{"memory"}, "&ack=stored", "Piccolo-Ack", `both "stored" and "memory"`},
+		{"header and query differ", []string{"memory"}, "&ack=stored", "ack", `both "stored" and "memory"`},
 		{"two headers differ", []string{"memory", "stored"}, "", "Piccolo-Ack", `both "memory" and "stored"`},
 		{"query twice", nil, "&ack=memory&ack=stored", "ack", `given twice: "memory" and "stored"`},
 		{"no mode", []string{"durable"}, "", "Piccolo-Ack", `none of memory, stored, applied: "durable"`},
-		{"no mode in the query", nil, "&ack=durable", "Piccolo-Ack", `none of memory, stored, applied: "durable"`},
+		{"no mode in the query", nil, "&ack=durable", "ack", `none of memory, stored, applied: "durable"`},
 		{"in capitals", []string{"Memory"}, "", "Piccolo-Ack", `"Memory"`},
 		{"blank header", []string{""}, "", "Piccolo-Ack", `none of memory, stored, applied: ""`},
-		{"blank query", nil, "&ack=", "Piccolo-Ack", `none of memory, stored, applied: ""`},
-		{"query without =", nil, "&ack", "Piccolo-Ack", `none of memory, stored, applied: ""`},
+		{"blank query", nil, "&ack=", "ack", `none of memory, stored, applied: ""`},
+		{"query without =", nil, "&ack", "ack", `none of memory, stored, applied: ""`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := d.of(t)

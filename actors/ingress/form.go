@@ -51,7 +51,9 @@ func (p *pair) parseForm(src []byte, query bool) *problem {
 				refusal = p.set("value", &p.value, &p.hasValue, value)
 			}
 		case query && string(name) == "ack":
-			refusal = p.set("ack", &p.ack, &p.hasAck, value)
+			if value, refusal = unescape("ack", value, ' '); refusal == nil {
+				refusal = p.set("ack", &p.ack, &p.hasAck, value)
+			}
 		default:
 			refusal = newProblem(400, "parameter %s is unknown: want key and value", quote(name))
 		}
@@ -117,11 +119,19 @@ func (p *pair) increment(maxKey int) (value int64, refusal *problem) {
 	if !p.hasValue {
 		return 0, bad("value", "is missing")
 	}
-	if len(bytes.TrimSpace(p.key)) == 0 {
-		return 0, bad("key", "is blank")
-	}
-	if err := piccolo.CheckKey(p.key, maxKey); err != nil {
-		return 0, bad("key", "%v: %s", err, quote(p.key))
+	if refusal := checkKey(p.key, maxKey); refusal != nil {
+		return 0, refusal
 	}
 	return parseValue(p.value)
+}
+
+// checkKey refuses a key that may not be counted.
+func checkKey(key []byte, longest int) *problem {
+	if len(bytes.TrimSpace(key)) == 0 {
+		return bad("key", "is blank")
+	}
+	if err := piccolo.CheckKey(key, longest); err != nil {
+		return bad("key", "%v: %s", err, quote(key))
+	}
+	return nil
 }

@@ -3,11 +3,14 @@ package ingress
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/piccolo-counter/piccolo"
 )
 
 func FuzzValueIsWhatStrconvReads(f *testing.F) {
@@ -36,11 +39,11 @@ func FuzzFormIsWhatNetURLReads(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
 		var p pair
-		problem := p.parseForm(body, false)
+		refusal := p.parseForm(body, false)
 		if !bytes.Equal(body, before) {
 			t.Fatalf("%q was changed to %q", before, body)
 		}
-		if problem != nil {
+		if refusal != nil {
 			return
 		}
 		want, err := url.ParseQuery(string(body))
@@ -69,7 +72,14 @@ func FuzzObjectIsWhatEncodingJSONReads(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var p pair
-		if problem := p.parseObject(body); problem != nil {
+		refusal := p.parseObject(body)
+		if key, value, ok := plainObject(body); ok {
+			got, unfit := p.increment(math.MaxInt)
+			if refusal != nil || unfit != nil || string(p.key) != key || got != value {
+				t.Fatalf("%q is %q and %d, and refused (%+v, %+v) or taken for %q and %d", body, key, value, refusal, unfit, p.key, got)
+			}
+		}
+		if refusal != nil {
 			return
 		}
 		var want struct {
@@ -86,6 +96,28 @@ func FuzzObjectIsWhatEncodingJSONReads(f *testing.F) {
 			t.Errorf("%q: key %q is not UTF-8", body, p.key)
 		}
 	})
+}
+
+// plainObject reads a key that may be counted and a value by encoding/json, where
+// there is nothing in the body that it would overlook.
+func plainObject(body []byte) (key string, value int64, ok bool) {
+	var fields map[string]json.RawMessage
+	var o struct {
+		Key   string
+		Value int64
+	}
+	if !utf8.Valid(body) || json.Unmarshal(body, &fields) != nil || json.Unmarshal(body, &o) != nil || piccolo.HasHalfPair(body) {
+		return "", 0, false
+	}
+	tokens, dec := 0, json.NewDecoder(bytes.NewReader(body))
+	for _, err := dec.Token(); err == nil; _, err = dec.Token() {
+		tokens++
+	}
+	if tokens != 6 || len(fields) != 2 || // a brace, two names, two values, a brace
+		string(fields["key"]) == "null" || fields["key"] == nil || string(fields["value"]) == "null" || fields["value"] == nil {
+		return "", 0, false
+	}
+	return o.Key, o.Value, checkKey([]byte(o.Key), math.MaxInt) == nil
 }
 
 // What is shown of a request is short, and never breaks a line.
@@ -111,7 +143,7 @@ func FuzzSelectionIsWhatNetURLReads(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, query []byte) {
 		var s selection
-		if s.parse(query, "key", "prefix", "limit", "after", "order") != nil || s.check(64) != nil {
+		if s.parse(query, "key", "prefix", "limit", "after", "order") != nil || s.check() != nil {
 			return
 		}
 		want, err := url.ParseQuery(string(query))

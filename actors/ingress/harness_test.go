@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -222,9 +223,10 @@ func (d *door) batch(r reply) piccolo.Batch {
 
 // ack is the body of a 2xx reply to an increment.
 type ack struct {
-	Ack     string `json:"ack"`
-	Receipt string `json:"receipt"`
-	Value   *int64 `json:"value"`
+	Ack       string `json:"ack"`
+	Receipt   string `json:"receipt"`
+	Value     *int64 `json:"value"`
+	ValueText string `json:"value_text"`
 }
 
 // acked checks that r is the reply of an increment for which held holds.
@@ -247,6 +249,9 @@ func (d *door) acked(r reply, status int, held string) ack {
 	}
 	if got := r.header.Get("Content-Type"); got != "application/json" {
 		d.t.Fatalf("Content-Type %q", got)
+	}
+	if (a.Value == nil) != (a.ValueText == "") || a.Value != nil && strconv.FormatInt(*a.Value, 10) != a.ValueText {
+		d.t.Fatalf("value and value_text differ in %s", r.body)
 	}
 	return a
 }

@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -55,13 +54,13 @@ func (in *Ingress) incrementOnce(ctx *fasthttp.RequestCtx, key []byte, value int
 	}
 	receipt := []byte(c.Receipt().String())
 	replyHead(ctx, held, receipt)
-	name, total := "", int64(0)
+	var total *int64
 	if held == piccolo.AckApplied {
 		if t, ok := c.Total(increment.Key); ok {
-			name, total = "value", t
+			total = &t
 		}
 	}
-	ctx.Response.SwapBody(appendReply(ctx.Response.SwapBody(nil)[:0], held, receipt, name, total))
+	ctx.Response.SwapBody(appendReply(ctx.Response.SwapBody(nil)[:0], held, receipt, total))
 	in.countReply(c, held, begun)
 }
 
@@ -75,10 +74,16 @@ func (in *Ingress) countReply(c *CountedOnce, held piccolo.Ack, begun time.Time)
 	in.replies.acked(held, begun)
 }
 
-// incrementsOnce serves POST /v1/increments with an Idempotency-Key.
+// incrementsOnce serves POST /v1/increments with an Idempotency-Key. Where the
+// key stood for something else in some partitions only, the others have counted
+// their part: that is a 2xx, which says so.
 func (in *Ingress) incrementsOnce(ctx *fasthttp.RequestCtx, idempotency []byte, ack piccolo.Ack, begun time.Time) {
 	var c *CountedOnce
+	var keys []string
 	n, refusal := in.take(ctx, func(b *bulk) (err error) {
+		if ack == piccolo.AckApplied {
+			keys = b.distinct()
+		}
 		traced := in.traces.begin(ctx)
 		c, err = in.countBulkOnce(b, idempotency, ack)
 		traced.counted(c.joined()...)
@@ -88,12 +93,20 @@ func (in *Ingress) incrementsOnce(ctx *fasthttp.RequestCtx, idempotency []byte, 
 		in.fail(ctx, refusal)
 		return
 	}
+	patience := time.Now().Add(in.AckTimeout)
 	held := c.Wait()
 	if p := conflict(c, held); p != nil {
 		in.fail(ctx, p)
 		return
 	}
-	replyMany(ctx, []byte(c.Receipt().String()), n, held)
+	skipped := 0
+	if held == piccolo.AckApplied {
+		_, skipped = c.skipped()
+	}
+	receipt := c.Receipt()
+	replyMany(ctx, held, countedMany{
+		Receipt: receipt.String(), Counted: n - skipped, Conflict: skipped > 0, Numbers: in.totals(patience, held, keys, receipt),
+	})
 	in.countReply(c, held, begun)
 }
 
@@ -169,33 +182,29 @@ func (p *parts) claim() piccolo.Claim {
 func (in *Ingress) uncounted(err error) *problem {
 	switch {
 	case errors.Is(err, ErrConflict):
-		return conflicting("nothing of this request was counted")
+		return conflicting()
 	case errors.Is(err, ErrNoMessage):
 		return newProblem(413, "with an %s, what a request adds must fit into one message of %d bytes: send it in parts, each under a key of its own", idempotencyHeader, in.MaxMessage)
 	}
 	return unavailable(err)
 }
 
-// conflict is the refusal of a request that the writer skipped, since its key
-// stands for other increments.
+// conflict is the refusal of a request of which the writer has counted nothing,
+// since its key stands for other increments. Invariant: what is refused was not
+// counted, in any partition.
 func conflict(c *CountedOnce, held piccolo.Ack) *problem {
 	if held != piccolo.AckApplied {
 		return nil
 	}
-	switch n := c.Conflicts(); n {
-	case 0:
+	if n := c.Conflicts(); n == 0 || n < len(c.batches) {
 		return nil
-	case len(c.batches):
-		return conflicting("nothing of this request was counted")
-	default:
-		// The first request had nothing in the other partitions.
-		return conflicting(fmt.Sprintf("of %d partitions that this request has keys in, %d counted it", len(c.batches), len(c.batches)-n))
 	}
+	return conflicting()
 }
 
-func conflicting(outcome string) *problem {
-	p := newProblem(422, "%s was used before, for other increments, which have been counted: %s. A retry sends the same again, anything else takes a key of its own",
-		idempotencyHeader, outcome)
+func conflicting() *problem {
+	p := newProblem(422, "%s was used before, for other increments, which have been counted: nothing of this request was counted. A retry sends the same again, anything else takes a key of its own",
+		idempotencyHeader)
 	p.Field = idempotencyHeader
 	return p
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 
 	"github.com/valyala/fasthttp"
-
-	"github.com/piccolo-counter/piccolo"
 )
 
 // increment serves POST /increment: one pair in a form body, in the query
@@ -60,22 +58,25 @@ func (in *Ingress) decodeFields(ctx *fasthttp.RequestCtx, query []byte, buf *[]b
 		return refusal
 	}
 	if encoding := contentEncoding(ctx); encoding != nil {
-		p := newProblem(415, "Content-Encoding %s is not taken for one number: send it as it is, or many increments to POST /v1/increments", quote(encoding))
-		p.acceptEncoding = "identity"
-		return p
+		refusal := newProblem(415, "Content-Encoding %s is not taken for one number: send it as it is, or many increments to POST /v1/increments", quote(encoding))
+		refusal.acceptEncoding = "identity"
+		return refusal
 	}
-	limit := min(in.MaxBody, in.longestPair())
-	body, err := readAll(ctx, *buf, limit)
-	if *buf = body; err != nil {
-		return in.unread(err, limit)
+	body, refusal := in.readPair(ctx, buf)
+	if refusal != nil {
+		return refusal
 	}
 	switch media := mediaType(ctx); {
-	case len(body) == 0 && ctx.IsDelete():
-		return nil // whatever it would be
+	case len(body) == 0 && (ctx.IsDelete() || p.hasKey || p.hasValue):
+		return nil // the query says it, whatever the body would be
 	case bytes.EqualFold(media, []byte("application/json")):
 		return p.parseObject(body)
 	case len(media) == 0, bytes.EqualFold(media, []byte("application/x-www-form-urlencoded")):
-		return p.parseForm(body, false)
+		refusal := p.parseForm(body, false)
+		if refusal != nil && looksLikeJSON(body) {
+			refusal.Detail += "; it looks like JSON, which takes Content-Type: application/json"
+		}
+		return refusal
 	default:
 		return newProblem(415, "Content-Type %s is not taken: use application/x-www-form-urlencoded or application/json", quote(media))
 	}
@@ -85,32 +86,34 @@ func (in *Ingress) decodeFields(ctx *fasthttp.RequestCtx, query []byte, buf *[]b
 // byte of a key may take six. The rest is for blanks.
 func (in *Ingress) longestPair() int { return 6*in.MaxKeyBytes + 4<<10 }
 
+// readPair reads the body of a request for one number. A body that is longer than
+// a pair may be is read, too, unless it is very long: it is refused for what is in
+// it, such as a key that is too long, and then takes from what bodies with many
+// increments may take together.
+func (in *Ingress) readPair(ctx *fasthttp.RequestCtx, buf *[]byte) ([]byte, *problem) {
+	limit := min(in.MaxBody, in.longestPair())
+	if n := ctx.Request.Header.ContentLength(); n < 0 || n > limit {
+		limit = min(in.MaxBody, max(in.longestPair(), maxUnread))
+		defer in.memory.used.Add(-int64(limit))
+		if in.memory.used.Add(int64(limit)) > in.memory.max {
+			return nil, unavailable(errCrowded)
+		}
+	}
+	body, err := readAll(ctx, *buf, limit)
+	if *buf = body; err != nil {
+		return nil, in.unread(err, limit)
+	}
+	return body, nil
+}
+
+// looksLikeJSON says whether a body that is to be a form begins as JSON does: curl
+// says form unless it is told.
+func looksLikeJSON(body []byte) bool {
+	return len(body) > 0 && (body[0] == '{' || body[0] == '[')
+}
+
 // mediaType is the Content-Type without what follows it.
 func mediaType(ctx *fasthttp.RequestCtx) []byte {
 	media, _, _ := bytes.Cut(ctx.Request.Header.ContentType(), []byte{';'})
 	return bytes.TrimSpace(media)
-}
-
-// ackMode is what the request asks to wait for, which it may say more than once
-// as long as it says the same.
-func (in *Ingress) ackMode(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack, *problem) {
-	said, hasAck := p.ack, p.hasAck
-	for header, name := range ctx.Request.Header.All() {
-		if string(header) != ackHeader {
-			continue
-		}
-		if hasAck && !bytes.Equal(name, said) {
-			return 0, bad(ackHeader, "is both %s and %s", quote(said), quote(name))
-		}
-		said, hasAck = name, true
-	}
-	if !hasAck {
-		return in.Ack, nil
-	}
-	for ack, name := range ackBytes {
-		if bytes.Equal(name, said) {
-			return piccolo.Ack(ack), nil
-		}
-	}
-	return 0, bad(ackHeader, "is none of memory, stored, applied: %s", quote(said))
 }

@@ -24,6 +24,7 @@ func TestIncrementIsCountedAsSent(t *testing.T) {
 		{"form body with idle ampersands", request{contentType: form, body: "&&key=foo&&value=10&"}, "foo", 10},
 		{"query string", request{target: "/increment?key=foo&value=10"}, "foo", 10},
 		{"query string and form body, one field each", request{target: "/increment?key=foo", contentType: form, body: "value=10"}, "foo", 10},
+		{"query string and an empty body", request{target: "/increment?key=foo&value=10", contentType: jsonObject, body: ""}, "foo", 10},
 		{"JSON", request{contentType: jsonObject, body: `{"key":"foo","value":10}`}, "foo", 10},
 		{"JSON, the other way round", request{contentType: jsonObject, body: ` { "value" : 10 , "key" : "foo" } ` + "\n"}, "foo", 10},
 		{"JSON with a charset", request{contentType: jsonObject + ";charset=utf-8", body: `{"key":"foo","value":10}`}, "foo", 10},

@@ -3,6 +3,7 @@ package ingress
 import (
 	"bytes"
 	"io"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -28,7 +29,11 @@ func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
 		return
 	}
 	var batches []*pending
+	var keys []string
 	n, refusal := in.take(ctx, func(b *bulk) (err error) {
+		if ack == piccolo.AckApplied {
+			keys = b.distinct()
+		}
 		traced := in.traces.begin(ctx)
 		batches, err = in.countAll(b, ack)
 		traced.counted(batches...)
@@ -38,25 +43,15 @@ func (in *Ingress) increments(ctx *fasthttp.RequestCtx, _, query []byte) {
 		in.fail(ctx, refusal)
 		return
 	}
-	held := in.await(ack, batches...)
-	in.replies.acked(held, begun)
 	receipt := make(piccolo.Receipt, len(batches))
 	for i, p := range batches {
 		receipt[i] = p.id
 	}
-	replyMany(ctx, []byte(receipt.String()), n, held)
-}
-
-// ackOfMany reads the query, which says nothing but what to wait for.
-func (in *Ingress) ackOfMany(ctx *fasthttp.RequestCtx, query []byte) (piccolo.Ack, *problem) {
-	var p pair
-	if refusal := p.parseForm(query, true); refusal != nil {
-		return 0, refusal
-	}
-	if p.hasKey || p.hasValue {
-		return 0, newProblem(400, "key and value belong into the body here: POST /increment takes them in the query")
-	}
-	return in.ackMode(ctx, &p)
+	patience := time.Now().Add(in.AckTimeout)
+	held := in.await(ack, batches...)
+	numbers := in.totals(patience, held, keys, receipt)
+	in.replies.acked(held, begun)
+	replyMany(ctx, held, countedMany{Receipt: receipt.String(), Counted: n, Numbers: numbers})
 }
 
 // take decodes the body, all of it, and has its n increments counted. What it
@@ -95,11 +90,4 @@ func (t *intake) read(src io.Reader, media []byte) *problem {
 		return t.pairs()
 	}
 	return newProblem(415, "Content-Type %s is not taken: use application/x-ndjson, application/json or application/x-www-form-urlencoded", quote(media))
-}
-
-// replyMany says what holds, names the batches, and says how many increments
-// they carry.
-func replyMany(ctx *fasthttp.RequestCtx, receipt []byte, n int, held piccolo.Ack) {
-	replyHead(ctx, held, receipt)
-	ctx.Response.SwapBody(appendReply(ctx.Response.SwapBody(nil)[:0], held, receipt, "counted", int64(n)))
 }

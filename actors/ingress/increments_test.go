@@ -1,6 +1,7 @@
 package ingress_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -26,6 +27,9 @@ type countedMany struct {
 	Ack     string `json:"ack"`
 	Receipt string `json:"receipt"`
 	Counted int    `json:"counted"`
+
+	Numbers  []shown `json:"numbers"`
+	Conflict bool    `json:"conflict"`
 }
 
 // ackedMany checks that r is the reply to n increments for which held holds,
@@ -140,7 +144,7 @@ func TestManyIncrementsAreRefused(t *testing.T) {
 		{"key of blanks", inLines(line + `{"key":"  ","value":1}` + "\n"), 400, 1, "key", "key is blank"},
 		{"key of unicode's blanks", inLines(line + "{\"key\":\"\u2003\",\"value\":1}\n"), 400, 1, "key", "key is blank"},
 		{"key too long", inLines(line + `{"key":"` + strings.Repeat("k", 65) + `","value":1}` + "\n"), 400, 1, "key", "key is 65 bytes long, the limit is 64"},
-		{"key not UTF-8", inLines(line + "{\"key\":\"a\xff\",\"value\":1}\n"), 400, 1, "", "not valid UTF-8"},
+		{"key not UTF-8", inLines(line + "{\"key\":\"a\xff\",\"value\":1}\n"), 400, 1, "key", "not valid UTF-8"},
 		{"key with NUL", inLines(line + `{"key":"a\u0000","value":1}` + "\n"), 400, 1, "key", "NUL byte"},
 		{"half a surrogate pair", inLines(line + `{"key":"a\ud800","value":1}` + "\n"), 400, 1, "key", "half of a surrogate pair"},
 		{"outside int64", inLines(line + `{"key":"foo","value":9223372036854775808}` + "\n"), 400, 1, "value", "outside int64"},
@@ -160,9 +164,9 @@ func TestManyIncrementsAreRefused(t *testing.T) {
 		{"array in an object", inArray(`[{"key":"foo","value":[1]}]`), 400, 0, "value", "not a number"},
 		{"comma at the end", inArray(`[{"key":"foo","value":10},]`), 400, 1, "", "not a JSON object"},
 		{"comma at the start", inArray(`[,{"key":"foo","value":10}]`), 400, 0, "", "not a JSON object"},
-		{"no comma", inArray(`[{"key":"foo","value":10}{"key":"foo","value":10}]`), 400, -1, "", "want , or ]"},
-		{"array not closed", inArray(`[{"key":"foo","value":10}`), 400, -1, "", "cut short"},
-		{"array cut short behind a comma", inArray(`[{"key":"foo","value":10},`), 400, -1, "", "cut short"},
+		{"no comma", inArray(`[{"key":"foo","value":10}{"key":"foo","value":10}]`), 400, 1, "", "increment 1: the JSON is malformed: want , or ]"},
+		{"array not closed", inArray(`[{"key":"foo","value":10}`), 400, 1, "", "cut short"},
+		{"array cut short behind a comma", inArray(`[{"key":"foo","value":10},`), 400, 1, "", "cut short"},
 		{"array cut short in an object", inArray(`[{"key":"foo","val`), 400, 0, "", "cut short"},
 		{"array cut short in a string", inArray(`[{"key":"foo}`), 400, 0, "", "cut short"},
 		{"something behind the array", inArray(`[{"key":"foo","value":10}] x`), 400, -1, "", "something follows"},
@@ -180,7 +184,7 @@ func TestManyIncrementsAreRefused(t *testing.T) {
 
 		{"key in the query", request{target: "/v1/increments?key=foo", contentType: ndjson, body: line}, 400, -1, "", "POST /increment takes them"},
 		{"unknown parameter", request{target: "/v1/increments?n=1", contentType: ndjson, body: line}, 400, -1, "", `parameter "n" is unknown`},
-		{"unknown ack", request{target: "/v1/increments?ack=soon", contentType: ndjson, body: line}, 400, -1, "Piccolo-Ack", "none of memory"},
+		{"unknown ack", request{target: "/v1/increments?ack=soon", contentType: ndjson, body: line}, 400, -1, "ack", "none of memory"},
 		{"another type", many("text/plain", line), 415, -1, "", `Content-Type "text/plain"`},
 		{"too large", inLines(strings.Repeat(line, 50)), 413, -1, "", "larger than 1024 bytes"},
 		{"a blank idempotency key", request{target: "/v1/increments", contentType: ndjson, body: line, header: http.Header{"Idempotency-Key": {""}}}, 400, -1, "Idempotency-Key", "is 0 bytes long, want 8 to 255"},
@@ -205,6 +209,7 @@ func TestManyIncrementsAreRefused(t *testing.T) {
 func TestManyIncrementsAckModes(t *testing.T) {
 	t.Parallel()
 	d := open(t)
+	d.reader.answer = func(_ context.Context, q piccolo.Query) (piccolo.Answer, error) { return value(q, 3), nil }
 	body := many(ndjson, "{\"key\":\"foo\",\"value\":1}\n{\"key\":\"bar\",\"value\":2}\n")
 	body.target = "/v1/increments?ack=memory"
 	r := d.send(body)

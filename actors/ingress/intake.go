@@ -179,9 +179,9 @@ func (t *intake) array() *problem {
 			t.window.at++
 			return t.end()
 		case none:
-			return malformed(io.EOF)
+			return t.at(malformed(io.EOF))
 		default:
-			return newProblem(400, "the JSON is malformed: want , or ] after %d increments: %s", t.bulk.count, quote(t.window.rest()))
+			return t.at(newProblem(400, "the JSON is malformed: want , or ] before it: %s", quote(t.window.rest())))
 		}
 	}
 	return p
@@ -192,7 +192,7 @@ func (t *intake) element(c int) *problem {
 	switch c {
 	case '{':
 	case none:
-		return malformed(io.EOF)
+		return t.at(malformed(io.EOF))
 	default:
 		return t.at(newProblem(400, `is not a JSON object like {"key":"foo","value":10}: %s`, quote(t.window.rest())))
 	}
@@ -301,7 +301,7 @@ func (t *intake) pairs() *problem {
 func (t *intake) fields(raw []byte) *problem {
 	var p pair
 	if refusal := p.parseForm(raw, false); refusal != nil {
-		if t.bulk.count == 0 && (raw[0] == '{' || raw[0] == '[') { // curl says form unless it is told
+		if t.bulk.count == 0 && looksLikeJSON(raw) {
 			refusal.Detail += "; it looks like JSON, which takes Content-Type: application/x-ndjson or application/json"
 		}
 		return t.at(refusal)

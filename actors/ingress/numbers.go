@@ -15,20 +15,22 @@ import (
 // number serves GET /v1/numbers/{key}: the committed value of a key, once the
 // batches named by ?after=RECEIPT are in it.
 func (in *Ingress) number(ctx *fasthttp.RequestCtx, path, query []byte) {
-	key, refusal := in.pathKey(path)
+	key, refusal := pathKey(path)
 	var s selection
 	if refusal == nil {
 		refusal = s.parse(query, "after")
 	}
 	if refusal == nil {
 		s.keys = []string{string(key)}
-		refusal = s.check(in.MaxKeyBytes)
+		refusal = s.check()
 	}
 	if refusal != nil {
 		in.fail(ctx, refusal)
 		return
 	}
-	values, freshness, refusal := in.values(&s)
+	timeout, cancel := context.WithTimeout(context.Background(), in.AckTimeout)
+	defer cancel()
+	values, freshness, refusal := in.values(timeout, &s)
 	if refusal != nil {
 		in.fail(ctx, refusal)
 		return
@@ -50,7 +52,7 @@ func (in *Ingress) numbers(ctx *fasthttp.RequestCtx, _, query []byte) {
 	var s selection
 	refusal := s.parse(query, "key", "prefix", "limit", "after", "order")
 	if refusal == nil {
-		refusal = s.check(in.MaxKeyBytes)
+		refusal = s.check()
 	}
 	switch {
 	case refusal != nil:
@@ -68,24 +70,33 @@ func (in *Ingress) numbers(ctx *fasthttp.RequestCtx, _, query []byte) {
 // with those that were never counted by themselves: none has a value that it
 // does not have.
 func (in *Ingress) many(ctx *fasthttp.RequestCtx, s *selection) *problem {
-	values, freshness, refusal := in.values(s)
+	timeout, cancel := context.WithTimeout(context.Background(), in.AckTimeout)
+	defer cancel()
+	values, freshness, refusal := in.values(timeout, s)
 	if refusal != nil {
 		return refusal
 	}
-	found, missing := []number{}, []string{}
-	for _, key := range s.keys {
-		if value, ok := values[key]; ok {
-			found = append(found, newNumber(piccolo.Number{Key: key, Value: value}))
-		} else {
-			missing = append(missing, key)
-		}
-	}
+	found, missing := pick(s.keys, values)
 	in.answer(ctx, struct {
 		Numbers     []number `json:"numbers"`
 		Missing     []string `json:"missing"`
 		FreshnessMS float64  `json:"freshness_ms"`
 	}{found, missing, freshness})
 	return nil
+}
+
+// pick puts the values of keys into their order, and those that have none aside.
+// Neither is nil.
+func pick(keys []string, values map[string]int64) (found []number, missing []string) {
+	found, missing = []number{}, []string{}
+	for _, key := range keys {
+		if value, ok := values[key]; ok {
+			found = append(found, newNumber(piccolo.Number{Key: key, Value: value}))
+		} else {
+			missing = append(missing, key)
+		}
+	}
+	return found, missing
 }
 
 // page answers with a page that is merged from those of all writers.
@@ -100,15 +111,19 @@ func (in *Ingress) page(ctx *fasthttp.RequestCtx, s *selection) *problem {
 	for i, n := range merged.Numbers {
 		numbers[i] = newNumber(n)
 	}
-	next := ""
-	if merged.More && !s.page.ByValue {
+	next, cut := "", false
+	switch {
+	case merged.More && s.page.ByValue:
+		cut = len(numbers) < s.page.Limit // beyond the limit there nearly always are more
+	case merged.More:
 		next = merged.Numbers[len(merged.Numbers)-1].Key
 	}
 	in.answer(ctx, struct {
 		Numbers     []number `json:"numbers"`
 		Next        string   `json:"next,omitempty"`
+		More        bool     `json:"more,omitempty"`
 		FreshnessMS float64  `json:"freshness_ms"`
-	}{numbers, next, merged.FreshnessMS})
+	}{numbers, next, cut, merged.FreshnessMS})
 	return nil
 }
 
@@ -144,7 +159,7 @@ func (in *Ingress) answer(ctx *fasthttp.RequestCtx, reply any) {
 
 // values reads keys, of any partitions, once the batches of the receipt that
 // concern them are in the database.
-func (in *Ingress) values(s *selection) (values map[string]int64, freshness float64, refusal *problem) {
+func (in *Ingress) values(ctx context.Context, s *selection) (values map[string]int64, freshness float64, refusal *problem) {
 	of := make(map[int][]string)
 	var partitions []int
 	for _, key := range s.keys {
@@ -154,10 +169,8 @@ func (in *Ingress) values(s *selection) (values map[string]int64, freshness floa
 		}
 		of[partition] = append(of[partition], key)
 	}
-	timeout, cancel := context.WithTimeout(context.Background(), in.AckTimeout)
-	defer cancel()
 	var waited piccolo.Receipt
-	answers, err := in.ask(timeout, partitions, func(partition int) piccolo.Query {
+	answers, err := in.ask(ctx, partitions, func(partition int) piccolo.Query {
 		receipt := s.receipt.In(partition)
 		waited = append(waited, receipt...)
 		in.pull(receipt)

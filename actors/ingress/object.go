@@ -16,9 +16,6 @@ import (
 // case of names, and turns what is not UTF-8 into a replacement character,
 // under which different keys would become one.
 func (p *pair) parseObject(body []byte) *problem {
-	if !utf8.Valid(body) {
-		return newProblem(400, "the body is not valid UTF-8")
-	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
@@ -37,8 +34,11 @@ func (p *pair) parseObject(body []byte) *problem {
 				return refusal
 			}
 			key, ok := t.(string)
-			if !ok {
+			switch {
+			case !ok:
 				return bad("key", "is not a string: %s", quote(raw))
+			case !utf8.Valid(raw):
+				return bad("key", "is not valid UTF-8: %s", quote(raw))
 			}
 			if strings.ContainsRune(key, utf8.RuneError) && piccolo.HasHalfPair(raw) {
 				return bad("key", "has half of a surrogate pair: %s", quote(raw))

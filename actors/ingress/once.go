@@ -48,6 +48,7 @@ type CountedOnce struct {
 	claim    piccolo.Claim
 	carriers []carrier
 	batches  []*pending // the same; none of a repeat
+	counts   []int      // of its increments in each of the batches
 }
 
 // joined are the batches that carry c, which is nil where it was not counted.
@@ -125,6 +126,7 @@ func (in *Ingress) countOnce(parts *parts, ack piccolo.Ack) (*CountedOnce, error
 		}
 		p := r.addOnce(*o, ack == piccolo.AckApplied)
 		c.batches = append(c.batches, p)
+		c.counts = append(c.counts, int(o.Increments))
 		c.carriers = append(c.carriers, carrier{p.id, p.stored})
 	}
 	in.recent.keep(claim, c.carriers)
@@ -150,13 +152,21 @@ func (c *CountedOnce) Wait() piccolo.Ack {
 
 // Conflicts says in how many of its batches, which have been applied, the key
 // stood for something else.
-func (c *CountedOnce) Conflicts() (n int) {
-	for _, p := range c.batches {
+func (c *CountedOnce) Conflicts() int {
+	batches, _ := c.skipped()
+	return batches
+}
+
+// skipped says which part of the request was not counted, since the key stood for
+// something else there. All of its batches have been applied.
+func (c *CountedOnce) skipped() (batches, increments int) {
+	for i, p := range c.batches {
 		if slices.Contains(p.conflicts, c.claim) {
-			n++
+			batches++
+			increments += c.counts[i]
 		}
 	}
-	return n
+	return batches, increments
 }
 
 // Total is a key's total after the commit, where that has been waited for.
@@ -195,12 +205,11 @@ type remembered struct {
 	at       time.Time
 }
 
-// onceMemory is for how long a request is remembered at least, and once it is
-// stored, at most: the writer knows when its key is new again, this does not.
-const onceMemory = time.Minute
-
+// fresh says whether a request is still remembered: for a minute, and until it is
+// stored. That is never longer than its key is known to the writer, who alone
+// decides when it is new again.
 func (m *remembered) fresh() bool {
-	return time.Since(m.at) < onceMemory || slices.ContainsFunc(m.carriers, func(c carrier) bool {
+	return time.Since(m.at) < piccolo.MinTokenTTL || slices.ContainsFunc(m.carriers, func(c carrier) bool {
 		select {
 		case <-c.stored:
 			return false

@@ -253,6 +253,14 @@ func TestOpenAPI(t *testing.T) {
 		ask(c.route, "all", request{target: c.target, body: strings.Replace(c.body, "1", "2", 1), contentType: form, header: with("Idempotency-Key", "key-of "+c.target)})
 		ask(c.route, "all", request{target: c.target, body: "key=" + strings.Repeat("k", 2<<10), contentType: form})
 	}
+	d.commitsAll()
+	for _, c := range []struct{ route, target, body string }{
+		{"POST /increment", "/increment", "key=foo&value=1"},
+		{"POST /v1/increments", "/v1/increments", "key=foo&value=1&key=bar&value=2"},
+		{"PUT /v1/numbers/{key}", "/v1/numbers/foo", "value=1"},
+	} {
+		ask(c.route, "all", request{target: c.target, body: c.body, contentType: form, header: with("Piccolo-Ack", "applied")})
+	}
 	for _, c := range []struct{ route, target string }{
 		{"GET /v1/numbers/{key}", "/v1/numbers/foo"},
 		{"GET /v1/numbers", "/v1/numbers?key=foo&key=never"},

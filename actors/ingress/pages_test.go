@@ -16,15 +16,19 @@ import (
 	"github.com/piccolo-counter/piccolo/actors/ingress"
 )
 
+// shown is a number as a client is told it.
+type shown struct {
+	Key   string `json:"key"`
+	Value int64  `json:"value"`
+	Text  string `json:"value_text"`
+}
+
 // list is the body of GET /v1/numbers.
 type list struct {
-	Numbers []struct {
-		Key   string `json:"key"`
-		Value int64  `json:"value"`
-		Text  string `json:"value_text"`
-	} `json:"numbers"`
+	Numbers     []shown  `json:"numbers"`
 	Missing     []string `json:"missing"`
 	Next        string   `json:"next"`
+	More        bool     `json:"more"`
 	FreshnessMS *float64 `json:"freshness_ms"`
 }
 
@@ -97,7 +101,6 @@ func TestPageIsRefused(t *testing.T) {
 		{"order=size", "order", `order is none of key, value: "size"`},
 		{"order=value&after=a", "after", "does not go with order=value"},
 		{"prefix=%FF", "prefix", "is not valid UTF-8"},
-		{"prefix=" + strings.Repeat("k", 65), "prefix", "is 65 bytes long, the limit of a key is 64"},
 		{"sort=value", "", `parameter "sort" is unknown: want key, prefix, limit, after, order`},
 		{"key=a&prefix=b", "prefix", "does not go with key"},
 		{"key=a&limit=1", "limit", "does not go with key"},
@@ -109,6 +112,63 @@ func TestPageIsRefused(t *testing.T) {
 		if p.Field != c.field || !strings.Contains(p.Detail, c.detail) {
 			t.Errorf("%s: field %q, detail %q: want %q and %q", c.query, p.Field, p.Detail, c.field, c.detail)
 		}
+	}
+}
+
+// A parameter without a value is none, and one is refused twice all the same.
+func TestBlankParameters(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	var asked piccolo.Page
+	d.reader.answer = func(_ context.Context, q piccolo.Query) (piccolo.Answer, error) {
+		if q.Page != nil {
+			asked = *q.Page
+		}
+		return piccolo.Answer{Numbers: []piccolo.Number{{Key: "a", Value: 1}}, Partitions: []int{0}}, nil
+	}
+	for query, want := range map[string]piccolo.Page{
+		"?prefix=&limit=&after=&order=":           {Limit: 100},
+		"?prefix=&limit=&after=&order=value":      {Limit: 100, ByValue: true},
+		"?prefix&limit&after&order":               {Limit: 100},
+		"?prefix=user%3A&limit=7&after=&order=":   {Prefix: "user:", Limit: 7},
+		"?prefix=&limit=&after=user%3A&order=key": {After: "user:", Limit: 100},
+	} {
+		d.list(query)
+		if asked.Of = 0; asked != want {
+			t.Errorf("%s: asked for %+v, want %+v", query, asked, want)
+		}
+	}
+	if l := d.list("?key=a&prefix=&limit=&after=&order="); len(l.Numbers) != 1 {
+		t.Errorf("got %+v, want a", l)
+	}
+	d.declined(d.read("/v1/numbers?limit=&limit=1"), 400)
+}
+
+// A key that is longer than may be counted now may be where a page ends.
+func TestPageGoesOnBehindALongKey(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	w := &writers{t: t, owner: []int{0}, numbers: []piccolo.Number{{Key: strings.Repeat("k", 4<<10), Value: 1}, {Key: "l", Value: 2}}}
+	d.reader.writers = w.answer
+	l := d.list("?limit=1")
+	if l = d.list("?limit=1&after=" + l.Next); len(l.Numbers) != 1 || l.Numbers[0].Key != "l" {
+		t.Errorf("got %+v, want l", l)
+	}
+}
+
+// A list by value says when it is shorter than it should be.
+func TestListByValueThatIsCutShort(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	numbers := []piccolo.Number{{Key: "b", Value: 2}, {Key: "a", Value: 1}}
+	d.reader.answer = func(context.Context, piccolo.Query) (piccolo.Answer, error) {
+		return piccolo.Answer{Numbers: numbers, More: true, Partitions: []int{0}}, nil
+	}
+	if l := d.list("?order=value&limit=3"); len(l.Numbers) != 2 || !l.More || l.Next != "" {
+		t.Errorf("got %+v, want 2 numbers and more", l)
+	}
+	if l := d.list("?order=value&limit=2"); len(l.Numbers) != 2 || l.More {
+		t.Errorf("got %+v, want the 2 that were asked for", l)
 	}
 }
 

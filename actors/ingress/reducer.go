@@ -95,7 +95,7 @@ func (r *reducer) newPending(seq uint64, crowd int32) *pending {
 	}
 	p.receipt = p.id.Append(nil)
 	for ack := range p.replies {
-		p.replies[ack] = appendReply(nil, piccolo.Ack(ack), p.receipt, "", 0)
+		p.replies[ack] = appendReply(nil, piccolo.Ack(ack), p.receipt, nil)
 	}
 	return p
 }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/piccolo-counter/piccolo/actors/ingress"
 )
 
 // A reply that is not 2xx counted nothing, and says which field was wrong and
@@ -91,7 +93,7 @@ func TestIncrementRefuses(t *testing.T) {
 		{"empty JSON", inJSON(""), 400, "", "not a JSON object"},
 		{"JSON array", inJSON(`[{"key":"foo","value":10}]`), 400, "", "not a JSON object"},
 		{"form said to be JSON", inJSON("key=foo&value=10"), 400, "", "not a JSON object"},
-		{"JSON said to be a form", inForm(`{"key":"foo","value":10}`), 400, "", `parameter "{\"key\":\"foo\",\"value\":10}" is unknown`},
+		{"JSON said to be a form", inForm(`{"key":"foo","value":10}`), 400, "", `parameter "{\"key\":\"foo\",\"value\":10}" is unknown: want key and value; it looks like JSON, which takes Content-Type: application/json`},
 		{"JSON cut short", inJSON(`{"key":"foo","value":10`), 400, "", "cut short"},
 		{"JSON cut short in a string", inJSON(`{"key":"fo`), 400, "", "cut short"},
 		{"JSON with a comma too many", inJSON(`{"key":"foo","value":10,}`), 400, "", "malformed"},
@@ -99,7 +101,9 @@ func TestIncrementRefuses(t *testing.T) {
 		{"JSON with a leading zero", inJSON(`{"key":"foo","value":007}`), 400, "", "malformed"},
 		{"JSON with a plus", inJSON(`{"key":"foo","value":+7}`), 400, "", "malformed"},
 		{"JSON and more", inJSON(`{"key":"foo","value":10}{}`), 400, "", "follows the JSON object"},
-		{"JSON not UTF-8", inJSON("{\"key\":\"a\xFF\",\"value\":10}"), 400, "", "not valid UTF-8"},
+		{"JSON not UTF-8", inJSON("{\"key\":\"a\xFF\",\"value\":10}"), 400, "key", `not valid UTF-8: "\"a\xff\""`},
+		{"a field's name not UTF-8", inJSON("{\"key\xFF\":\"a\",\"value\":10}"), 400, "", "is unknown"},
+		{"JSON not UTF-8 outside of strings", inJSON("{\"key\":\"a\",\xFF\"value\":10}"), 400, "", "malformed"},
 		{"unknown field", inJSON(`{"key":"foo","value":10,"force":true}`), 400, "", `field "force" is unknown`},
 		{"field's name in capitals", inJSON(`{"Key":"foo","value":10}`), 400, "", `field "Key" is unknown`},
 		{"value as a string", inJSON(`{"key":"foo","value":"10"}`), 400, "value", `not a number: "\"10\""`},
@@ -131,11 +135,14 @@ func TestIncrementRefuses(t *testing.T) {
 		{"set to no integer", request{method: "PUT", target: "/v1/numbers/foo", contentType: jsonObject, body: `{"value":1.5}`}, 400, "value", "is not an integer"},
 		{"set with a key in the body", request{method: "PUT", target: "/v1/numbers/foo", contentType: form, body: "key=foo&value=1"}, 400, "key", "stands in the path"},
 		{"set of a blank key", request{method: "PUT", target: "/v1/numbers/", contentType: form, body: "value=1"}, 400, "key", "is blank"},
-		{"set from memory", request{method: "PUT", target: "/v1/numbers/foo?ack=memory", contentType: form, body: "value=1"}, 400, "Piccolo-Ack", "want stored or applied"},
+		{"set of a key of blanks", request{method: "PUT", target: "/v1/numbers/%20%09", contentType: form, body: "value=1"}, 400, "key", "is blank"},
+		{"set of a key that is too long", request{method: "PUT", target: "/v1/numbers/" + strings.Repeat("k", 65), contentType: form, body: "value=1"}, 400, "key", "key is 65 bytes long, the limit is 64"},
+		{"removal of a blank key", request{method: "DELETE", target: "/v1/numbers/"}, 400, "key", "is blank"},
+		{"set from memory", request{method: "PUT", target: "/v1/numbers/foo?ack=memory", contentType: form, body: "value=1"}, 400, "ack", "want stored or applied"},
 		{"set from memory, by header", request{method: "PUT", target: "/v1/numbers/foo", contentType: form, body: "value=1", header: http.Header{"Piccolo-Ack": {"memory"}}}, 400, "Piccolo-Ack", "want stored or applied"},
 		{"set with an idempotency key", request{method: "PUT", target: "/v1/numbers/foo", contentType: form, body: "value=1", header: http.Header{"Idempotency-Key": {"order-4711"}}}, 400, "Idempotency-Key", "may be sent again without one"},
 		{"removal with a value", request{method: "DELETE", target: "/v1/numbers/foo?value=1"}, 400, "value", "use PUT to set it"},
-		{"removal from memory", request{method: "DELETE", target: "/v1/numbers/foo?ack=memory"}, 400, "Piccolo-Ack", "want stored or applied"},
+		{"removal from memory", request{method: "DELETE", target: "/v1/numbers/foo?ack=memory"}, 400, "ack", "want stored or applied"},
 
 		{"unknown path", request{target: "/", contentType: form, body: "key=foo&value=10"}, 404, "", `nothing is served at "/"`},
 		{"path with a slash behind", request{target: "/increment/", contentType: form, body: "key=foo&value=10"}, 404, "", `nothing is served at "/increment/"`},
@@ -149,6 +156,24 @@ func TestIncrementRefuses(t *testing.T) {
 				t.Errorf("field %q, detail %q: want field %q and %q", p.Field, p.Detail, c.field, c.detail)
 			}
 		})
+	}
+}
+
+// A body that is longer than a pair can be is refused for what is in it, as long
+// as it is not very long.
+func TestKeyThatIsFarTooLong(t *testing.T) {
+	t.Parallel()
+	d := open(t, func(c *ingress.Config) { c.MaxBody = 1 << 20 })
+	for _, chunked := range []bool{false, true} {
+		for _, r := range []request{
+			{contentType: form, body: "value=1&key=" + strings.Repeat("k", 8<<10), chunked: chunked},
+			{contentType: jsonObject, body: `{"value":1,"key":"` + strings.Repeat("k", 8<<10) + `"}`, chunked: chunked},
+		} {
+			if p := d.refused(d.send(r), 400); p.Field != "key" || !strings.Contains(p.Detail, "key is 8192 bytes long, the limit is 64") {
+				t.Errorf("%+v", p)
+			}
+		}
+		d.refused(d.send(request{contentType: form, body: "value=1&key=" + strings.Repeat("k", 64<<10), chunked: chunked}), 413)
 	}
 }
 

@@ -10,7 +10,10 @@ import (
 // They do so at their place in the stream: what was stored before they were
 // sent is overwritten, and what is sent after their reply counts on top.
 func (in *Ingress) replace(ctx *fasthttp.RequestCtx, path, query []byte) {
-	key, refusal := in.pathKey(path)
+	key, refusal := pathKey(path)
+	if refusal == nil {
+		refusal = in.checkReplaced(ctx, key)
+	}
 	if refusal != nil {
 		in.fail(ctx, refusal)
 		return
@@ -45,15 +48,22 @@ func (in *Ingress) replace(ctx *fasthttp.RequestCtx, path, query []byte) {
 }
 
 // pathKey reads the key that a path ends with.
-func (in *Ingress) pathKey(path []byte) ([]byte, *problem) {
-	key, refusal := unescape("key", path, '+') // in a path, + is itself
-	if refusal != nil {
-		return nil, refusal
+func pathKey(path []byte) ([]byte, *problem) {
+	return unescape("key", path, '+') // in a path, + is itself
+}
+
+// checkReplaced refuses a key that may not be set, or removed. What may be set is
+// what may be counted. What may be removed is whatever may be there: keys were
+// longer, or were brought along, and only have to fit into a message.
+func (in *Ingress) checkReplaced(ctx *fasthttp.RequestCtx, key []byte) *problem {
+	if !ctx.IsDelete() {
+		return checkKey(key, in.MaxKeyBytes)
 	}
-	if err := piccolo.CheckKey(key, in.MaxKeyBytes); err != nil {
-		return nil, bad("key", "%v: %s", err, quote(key))
+	longest := in.MaxMessage - piccolo.MaxHeaderSize - piccolo.MaxDeltaSize(0)
+	if err := piccolo.CheckKey(key, longest); err != nil {
+		return bad("key", "%v: %s", err, quote(key))
 	}
-	return key, nil
+	return nil
 }
 
 // decodeReplace reads what is to become of a key: a PUT has a value, in the
@@ -77,21 +87,6 @@ func (in *Ingress) decodeReplace(ctx *fasthttp.RequestCtx, query []byte, buf *[]
 	}
 	n, refusal := parseValue(p.value)
 	return piccolo.Delta{Value: n, Op: piccolo.OpSet}, refusal
-}
-
-// ackOfReplace is what the request asks to wait for. Until it is stored, what
-// replaces a number has no place in the stream, and so means nothing yet.
-func (in *Ingress) ackOfReplace(ctx *fasthttp.RequestCtx, p *pair) (piccolo.Ack, *problem) {
-	ack, refusal := in.ackMode(ctx, p)
-	switch {
-	case refusal != nil:
-		return 0, refusal
-	case ack != piccolo.AckMemory:
-		return ack, nil
-	case p.hasAck || has(ctx, ackHeader):
-		return 0, bad(ackHeader, "is memory, which is for increments: want stored or applied")
-	}
-	return piccolo.AckStored, nil // memory is the default here
 }
 
 // Set has a key set or removed, as d says; the reply is to wait for ack. After

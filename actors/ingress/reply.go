@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"encoding/json"
 	"strconv"
 
 	"github.com/valyala/fasthttp"
@@ -41,7 +42,7 @@ func (in *Ingress) reply(ctx *fasthttp.RequestCtx, c Counted, held piccolo.Ack, 
 	if held == piccolo.AckApplied {
 		if total, ok := c.Total(key); ok {
 			body := ctx.Response.SwapBody(nil)[:0]
-			ctx.Response.SwapBody(appendReply(body, held, c.batch.receipt, "value", total))
+			ctx.Response.SwapBody(appendReply(body, held, c.batch.receipt, &total))
 			return
 		}
 	}
@@ -49,18 +50,41 @@ func (in *Ingress) reply(ctx *fasthttp.RequestCtx, c Counted, held piccolo.Ack, 
 	ctx.Response.SetBodyRaw(c.batch.replies[held])
 }
 
-// appendReply appends the body of a reply to dst, with a number if it has a name.
-func appendReply(dst []byte, held piccolo.Ack, receipt []byte, name string, number int64) []byte {
+// appendReply appends the body of the reply to one increment to dst, with the
+// key's total where that is known. Invariant: as every number of every reply it
+// comes as text, too.
+func appendReply(dst []byte, held piccolo.Ack, receipt []byte, total *int64) []byte {
 	dst = append(dst, `{"ack":"`...)
 	dst = append(dst, ackBytes[held]...)
 	dst = append(dst, `","receipt":"`...)
 	dst = append(dst, receipt...)
 	dst = append(dst, '"')
-	if name != "" {
-		dst = append(dst, `,"`...)
-		dst = append(dst, name...)
-		dst = append(dst, `":`...)
-		dst = strconv.AppendInt(dst, number, 10)
+	if total != nil {
+		dst = append(dst, `,"value":`...)
+		dst = strconv.AppendInt(dst, *total, 10)
+		dst = append(dst, `,"value_text":"`...)
+		dst = strconv.AppendInt(dst, *total, 10)
+		dst = append(dst, '"')
 	}
 	return append(dst, "}\n"...)
+}
+
+// countedMany is what the reply to many increments says.
+type countedMany struct {
+	Ack      string   `json:"ack"`
+	Receipt  string   `json:"receipt"`
+	Counted  int      `json:"counted"`            // increments
+	Numbers  []number `json:"numbers,omitzero"`   // the totals after the commit; nil where they are not told
+	Conflict bool     `json:"conflict,omitempty"` // the rest is not counted: the Idempotency-Key stood for something else
+}
+
+// replyMany replies to many increments, for which held holds.
+func replyMany(ctx *fasthttp.RequestCtx, held piccolo.Ack, c countedMany) {
+	c.Ack = held.String()
+	replyHead(ctx, held, []byte(c.Receipt))
+	body, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	ctx.Response.SwapBody(append(body, '\n'))
 }

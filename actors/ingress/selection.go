@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,50 +55,47 @@ func (s *selection) parse(query []byte, known ...string) *problem {
 	return nil
 }
 
-// check makes sense of what came.
-func (s *selection) check(maxKey int) *problem {
+// check makes sense of what came. A parameter without a value is none: a client
+// may write all of them, and leave blank what it does not need. How long a key
+// may be is no matter here: one that is longer than may be counted now may be in
+// the database, and then is read, and what a page ends with.
+func (s *selection) check() *problem {
 	if len(s.keys) > 0 {
-		return s.checkKeys(maxKey)
+		return s.checkKeys()
 	}
-	prefix, after := s.given["prefix"], s.given["after"]
-	s.page = piccolo.Page{Prefix: prefix, After: after, Limit: defaultPage}
-	if limit, ok := s.given["limit"]; ok {
+	prefix, after, limit, order := s.given["prefix"], s.given["after"], s.given["limit"], s.given["order"]
+	s.page = piccolo.Page{Prefix: prefix, After: after, Limit: defaultPage, ByValue: order == "value"}
+	if limit != "" {
 		n, err := strconv.Atoi(limit)
 		if err != nil || n < 1 || n > piccolo.MaxPage {
 			return bad("limit", "is not a number from 1 to %d: %s", piccolo.MaxPage, quote([]byte(limit)))
 		}
 		s.page.Limit = n
 	}
-	switch order, ok := s.given["order"]; {
-	case order == "value":
-		s.page.ByValue = true
-	case ok && order != "key":
+	if order != "" && order != "key" && order != "value" {
 		return bad("order", "is none of key, value: %s", quote([]byte(order)))
 	}
-	if _, ok := s.given["after"]; ok && s.page.ByValue {
+	if after != "" && s.page.ByValue {
 		return bad("after", "does not go with order=value: a list by value has no second page, its limit is %d", piccolo.MaxPage)
 	}
 	for name, text := range map[string]string{"prefix": prefix, "after": after} {
-		switch {
-		case !utf8.ValidString(text):
+		if !utf8.ValidString(text) {
 			return bad(name, "is not valid UTF-8: %s", quote([]byte(text)))
-		case len(text) > maxKey:
-			return bad(name, "is %d bytes long, the limit of a key is %d", len(text), maxKey)
 		}
 	}
 	return nil
 }
 
 // checkKeys makes sense of a list of keys, with which only a receipt goes.
-func (s *selection) checkKeys(maxKey int) *problem {
+func (s *selection) checkKeys() *problem {
 	for _, name := range []string{"prefix", "limit", "order"} {
-		if _, ok := s.given[name]; ok {
+		if s.given[name] != "" {
 			return bad(name, "does not go with key: ask for keys by name, or for a page")
 		}
 	}
 	seen := make(map[string]bool)
 	for _, key := range s.keys {
-		if err := piccolo.CheckKey(key, maxKey); err != nil {
+		if err := piccolo.CheckKey(key, math.MaxInt); err != nil {
 			return bad("key", "%v: %s", err, quote([]byte(key)))
 		}
 		if seen[key] {
@@ -108,8 +106,8 @@ func (s *selection) checkKeys(maxKey int) *problem {
 	if len(s.keys) > piccolo.MaxPage {
 		return bad("key", "is given %d times, the limit is %d", len(s.keys), piccolo.MaxPage)
 	}
-	after, ok := s.given["after"]
-	if !ok {
+	after := s.given["after"]
+	if after == "" {
 		return nil
 	}
 	receipt, err := piccolo.ParseReceipt(after)

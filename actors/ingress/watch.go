@@ -50,7 +50,7 @@ func (in *Ingress) watch(ctx *fasthttp.RequestCtx, _, query []byte) {
 	var s selection
 	refusal := s.parse(query, "key", "prefix")
 	if refusal == nil {
-		refusal = s.check(in.MaxKeyBytes)
+		refusal = s.check()
 	}
 	if _, prefix := s.given["prefix"]; refusal == nil && len(s.keys) == 0 && !prefix {
 		refusal = newProblem(400, "say what to watch: key=…, as often as there are keys, or prefix=…, which may be empty for all")
@@ -246,7 +246,9 @@ func (w *watcher) snapshot(life context.Context, first []bulletin) {
 // writeAll writes all numbers that are watched.
 func (w *watcher) writeAll(life context.Context) bool {
 	if len(w.selection.keys) > 0 {
-		values, _, refusal := w.in.values(w.selection)
+		ctx, cancel := context.WithTimeout(life, w.in.AckTimeout)
+		defer cancel()
+		values, _, refusal := w.in.values(ctx, w.selection)
 		if refusal != nil {
 			w.comment(refusal.Detail)
 			return false

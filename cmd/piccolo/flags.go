@@ -103,7 +103,7 @@ func whichDatabase(err error) error {
 type writerFlags struct {
 	dbFlag `embed:""`
 
-	TokenTTL time.Duration `name:"token-ttl" help:"How long an Idempotency-Key is known, from when it was stored." default:"24h" placeholder:"D"`
+	TokenTTL time.Duration `name:"token-ttl" help:"How long an Idempotency-Key is known, from when it was stored; at least 1m." default:"24h" placeholder:"D"`
 	Retain   time.Duration `help:"How long committed batches stay in the stream for replay; 0 trims them within a second." default:"0s" placeholder:"D"`
 }
 
@@ -111,8 +111,8 @@ func (f *writerFlags) Validate() error {
 	if f.Retain < 0 {
 		return errors.New("--retain must not be negative")
 	}
-	if f.TokenTTL <= 0 {
-		return errors.New("--token-ttl must be more than 0")
+	if f.TokenTTL < piccolo.MinTokenTTL {
+		return fmt.Errorf("--token-ttl must be at least %s: for as long an ingress answers repeats by itself", piccolo.MinTokenTTL)
 	}
 	return nil
 }

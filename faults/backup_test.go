@@ -72,6 +72,32 @@ func TestRestoredBackupCatchesUp(t *testing.T) {
 	t.Logf("%d of %d increments came from the stream again", behind, db.increments)
 }
 
+// Where the stream retains nothing, what a backup lacks is lost: the log says so,
+// with a number, and it is counted.
+func TestRestoredBackupWithoutRetain(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	b := newBook()
+	s.start()
+	l := s.load(b, 4, "applied")
+	l.await(s, counted, 50)
+	path := filepath.Join(t.TempDir(), "yesterday.db")
+	s.backup(path)
+	l.await(s, counted, 50)
+	l.stop()
+	s.stop()
+	before := s.contents()
+	s.restore(path)
+	s.start()
+	if behind := before.increments - s.contents().increments; behind == 0 {
+		t.Error("the backup is as new as the database was")
+	}
+	if !s.logged("batches are in neither the stream nor this database") {
+		t.Error("the log does not say what is missing")
+	}
+	s.stop()
+}
+
 // The database is deleted under the running service, or another is put in its
 // place: the process ends, loudly, and what it had not acked is folded by the
 // next.

@@ -3,6 +3,7 @@ package sim_test
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/piccolo-counter/piccolo"
 )
@@ -25,6 +26,7 @@ const (
 	askSubscribe askKind = "subscribe"
 	askState     askKind = "state"
 	askNext      askKind = "next"
+	askStored    askKind = "stored"
 	askRewind    askKind = "rewind"
 	askTrim      askKind = "trim"
 	askProvision askKind = "provision"
@@ -58,6 +60,11 @@ func (s streamClient) State(ctx context.Context, partition int) (piccolo.StreamS
 func (s streamClient) Next(ctx context.Context, partition int, seq uint64) (uint64, error) {
 	a := s.f.ask(ctx, asked{kind: askNext, partition: partition, seq: seq})
 	return a.seq, a.err
+}
+
+func (s streamClient) Stored(ctx context.Context, partition int, seq uint64) (time.Time, error) {
+	a := s.f.ask(ctx, asked{kind: askStored, partition: partition, seq: seq})
+	return a.stored, a.err
 }
 
 func (s streamClient) Rewind(ctx context.Context, partition int) error {
@@ -196,6 +203,10 @@ func (w *world) do(a *asked) (r answer) {
 	case askNext:
 		if m := s.next(a.partition, a.seq); m != nil {
 			r.seq = m.seq
+		}
+	case askStored:
+		if m := s.next(a.partition, a.seq); m != nil {
+			r.stored = m.stored
 		}
 	case askRewind:
 		s.newConsumer(a.partition)

@@ -50,6 +50,7 @@ type answer struct {
 	folded piccolo.Folded
 	state  piccolo.StreamState
 	seq    uint64
+	stored time.Time
 	stop   func()
 	die    bool // the process is no more
 }

@@ -223,6 +223,16 @@ func (f *folder) Lost(batches uint64) {
 	f.observe("lost", func() { f.reported(batches) })
 }
 
+// Gone is told of what a database lacks that was restored. Invariant: nothing
+// else lacks anything that has been trimmed.
+func (f *folder) Gone(atMost uint64) {
+	f.observe("gone", func() {
+		if !f.w.restored {
+			f.w.fail("%s reports %d batches that were trimmed and not folded, and no database was restored", f.name, atMost)
+		}
+	})
+}
+
 // Damaged is told of bytes that the server could not read.
 func (f *folder) Damaged(bytes uint64) {
 	f.observe("damaged", func() { f.w.fail("%s reports %d damaged bytes, and there are none", f.name, bytes) })

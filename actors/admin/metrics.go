@@ -98,7 +98,7 @@ func NewMetrics(version string) *Metrics {
 		{&m.quarantined, "piccolo_quarantined_deltas_total", "Deltas put into the quarantine, since a sum would leave int64."},
 		{&m.released, "piccolo_released_deltas_total", "Deltas that left the quarantine, since they fit again."},
 		{&m.rejected, "piccolo_rejected_messages_total", "Messages in the stream that were no batches."},
-		{&m.lost, "piccolo_lost_batches_total", "Batches that are neither in the ledger nor in the stream."},
+		{&m.lost, "piccolo_lost_batches_total", "Batches that are neither in the ledger nor in the stream; after a restore, at most so many."},
 		{&m.damaged, "piccolo_stream_damaged_bytes_total", "Bytes of the stream that the server could not read, and cut off. Batches that were stored and not folded may have been in them."},
 		{&m.rewinds, "piccolo_stream_rewinds_total", "Times all of the stream was read again, since it and the database did not fit."},
 	} {
@@ -144,6 +144,9 @@ func (m *Metrics) Committed(c piccolo.Commit) {
 
 // Lost counts batches that are gone.
 func (m *Metrics) Lost(batches uint64) { m.lost.Add(batches) }
+
+// Gone counts batches that may be.
+func (m *Metrics) Gone(atMost uint64) { m.lost.Add(atMost) }
 
 // Damaged counts bytes of the stream that could not be read.
 func (m *Metrics) Damaged(bytes uint64) { m.damaged.Add(bytes) }

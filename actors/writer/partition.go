@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
-	"github.com/piccolo-counter/piccolo/internal/crashpoint"
 )
 
 // partition is what the writer knows of one partition it owns.
@@ -27,12 +25,6 @@ type partition struct {
 	until   uint64 // while draining: the StreamSeq to get to
 }
 
-// floor is an ack floor and when it was reached.
-type floor struct {
-	seq uint64
-	at  time.Time
-}
-
 // attach subscribes to a partition. A stream that was rolled back or made anew
 // since the ledger was written is noticed here: its numbers start again below
 // what the ledger has seen, and a durable consumer beyond its end would wait
@@ -48,6 +40,9 @@ func (w *Writer) attach(p *partition) error {
 		return err
 	}
 	w.inspect(state)
+	if err := w.gone(ctx, p, state); err != nil {
+		return err
+	}
 	reason, err := w.misfit(ctx, p, state)
 	switch {
 	case err != nil:
@@ -56,6 +51,7 @@ func (w *Writer) attach(p *partition) error {
 		return w.repair(ctx, p, state, reason)
 	}
 	p.saw(state)
+	w.retained(ctx, p, state)
 	return nil
 }
 
@@ -160,8 +156,17 @@ func (w *Writer) repair(ctx context.Context, p *partition, s piccolo.StreamState
 		return err
 	}
 	w.Observer.Rewound()
-	p.position = piccolo.Position{Created: s.Created}
 	p.trimmed, p.floors = 0, nil
+	if err := w.start(ctx, p, s); err != nil {
+		return err
+	}
+	p.seen, p.misfit = s, ""
+	return w.subscribe(ctx, p) // whether they fit now is looked at in a second
+}
+
+// start takes a partition's position to where the stream begins.
+func (w *Writer) start(ctx context.Context, p *partition, s piccolo.StreamState) error {
+	p.position = piccolo.Position{Created: s.Created, StreamSeq: max(s.FirstSeq, 1) - 1}
 	_, err := w.Store.Commit(ctx, &piccolo.Fold{Positions: map[int]piccolo.Position{p.number: p.position}})
 	switch {
 	case errors.Is(err, piccolo.ErrNoRoom), errors.Is(err, piccolo.ErrLocked):
@@ -169,8 +174,7 @@ func (w *Writer) repair(ctx context.Context, p *partition, s piccolo.StreamState
 	case err != nil:
 		return databaseError{err}
 	}
-	p.seen, p.misfit = s, ""
-	return w.subscribe(ctx, p) // whether they fit now is looked at in a second
+	return nil
 }
 
 // databaseError ends the writer. An error of the stream is waited out.
@@ -267,6 +271,9 @@ func (w *Writer) tendOne(p *partition) error {
 	}
 	p.silent = time.Time{}
 	w.inspect(state)
+	if err := w.gone(ctx, p, state); err != nil {
+		return err
+	}
 	reason, err := w.misfit(ctx, p, state)
 	switch {
 	case err != nil:
@@ -281,31 +288,4 @@ func (w *Writer) tendOne(p *partition) error {
 	}
 	w.trim(ctx, p, state.AckFloor)
 	return nil
-}
-
-// trim removes from the stream what has been committed, Retain ago. The ack
-// floor says up to where: it only passes what this writer acked, which it does
-// after the commit.
-func (w *Writer) trim(ctx context.Context, p *partition, ackFloor uint64) {
-	now := time.Now()
-	// Floors above are of a stream, or a consumer, that there is no longer.
-	p.floors = slices.DeleteFunc(p.floors, func(f floor) bool { return f.seq > ackFloor })
-	if n := len(p.floors); n == 0 || p.floors[n-1].seq < ackFloor {
-		p.floors = append(p.floors, floor{ackFloor, now})
-	}
-	upto := p.trimmed
-	for len(p.floors) > 0 && now.Sub(p.floors[0].at) >= w.Retain {
-		upto = p.floors[0].seq
-		p.floors = p.floors[1:]
-	}
-	if upto <= p.trimmed {
-		return
-	}
-	crashpoint.Here("trim.before")
-	if err := w.Stream.Trim(ctx, p.number, upto); err != nil {
-		w.Log.Warn("the stream cannot be trimmed, trying again", "partition", p.number, "error", err)
-		return
-	}
-	crashpoint.Here("trim.after")
-	p.trimmed = upto
 }

@@ -160,6 +160,7 @@ type observer struct {
 	commits []piccolo.Commit
 	rewound int
 	lost    []uint64
+	gone    uint64
 	damaged []uint64
 }
 
@@ -179,6 +180,12 @@ func (o *observer) Lost(batches uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.lost = append(o.lost, batches)
+}
+
+func (o *observer) Gone(atMost uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gone += atMost
 }
 
 func (o *observer) Damaged(bytes uint64) {

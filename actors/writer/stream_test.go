@@ -380,6 +380,18 @@ func (s *stream) Next(_ context.Context, partition int, seq uint64) (uint64, err
 	return 0, s.able("Next")
 }
 
+// Stored implements writer.Stream.
+func (s *stream) Stored(_ context.Context, partition int, seq uint64) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.held {
+		if m.partition == partition && m.streamSeq >= seq {
+			return m.stored, s.able("Stored")
+		}
+	}
+	return time.Time{}, s.able("Stored")
+}
+
 // Rewind implements writer.Stream.
 func (s *stream) Rewind(_ context.Context, partition int) error {
 	s.mu.Lock()

@@ -76,6 +76,54 @@ func TestTrimRetains(t *testing.T) {
 	})
 }
 
+// A writer that is started again more often than that trims all the same, and
+// not too early.
+func TestTrimRetainsAcrossStarts(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = 10 * time.Second
+		r.start()
+		for seq := range uint64(30) {
+			r.stream.publish(ones(seq + 1)...)
+			r.pass(2 * time.Second)
+			if seq%3 == 2 {
+				if err := r.stop(); err != nil {
+					t.Fatal(err)
+				}
+				r.reopen(r.path)
+				r.start()
+				r.settle()
+			}
+			if held := r.stream.holds(); seq >= 7 && (len(held) < 4 || len(held) > 6) {
+				t.Errorf("after %d s the stream holds %v, want those of the last 10 s", 2*(seq+1), held)
+			}
+		}
+	})
+}
+
+// Where that cannot be told, what was there at the start is retained from then.
+func TestTrimRetainsWhatCannotBeTold(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = 10 * time.Second
+		r.stream.publish(ones(1, 2, 3)...)
+		r.start()
+		r.pass(9 * time.Second)
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.reopen(r.path)
+		r.stream.refuse("Stored", errGone)
+		r.start()
+		r.pass(9 * time.Second)
+		if held := r.stream.holds(); len(held) != 3 {
+			t.Errorf("the stream holds %v, want all", held)
+		}
+		r.pass(3 * time.Second)
+		if held := r.stream.holds(); len(held) > 0 {
+			t.Errorf("the stream holds %v", held)
+		}
+	})
+}
+
 // A stop trims what it folded, but not what is to be retained.
 func TestTrimAtTheEnd(t *testing.T) {
 	for retain, want := range map[time.Duration]int{0: 0, time.Second: 3} {

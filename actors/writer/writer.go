@@ -31,6 +31,9 @@ type Stream interface {
 	// Next returns the StreamSeq of the first message at or after seq, 0
 	// where there is none.
 	Next(ctx context.Context, partition int, seq uint64) (uint64, error)
+	// Stored returns when that message was stored, the zero time where there
+	// is none.
+	Stored(ctx context.Context, partition int, seq uint64) (time.Time, error)
 	// Rewind has everything that the stream holds delivered again.
 	Rewind(ctx context.Context, partition int) error
 	Trim(ctx context.Context, partition int, upto uint64) error
@@ -66,6 +69,10 @@ type Observer interface {
 	// Lost is told of batches that are neither in the ledger nor in the
 	// stream.
 	Lost(batches uint64)
+	// Gone is told that the stream was trimmed, or purged, of messages that the
+	// database never got: at most so many batches are lost. What a gap in the
+	// ledger shows of them later, Lost is told again.
+	Gone(atMost uint64)
 	// Damaged is told how many bytes of the stream the server could not read.
 	Damaged(bytes uint64)
 }
@@ -90,7 +97,8 @@ type Config struct {
 	// as the machine keeps up: the time that the writer may gather batches in
 	// to fold them together.
 	Freshness time.Duration
-	// Retain is how long committed batches stay in the stream.
+	// Retain is how long committed batches stay in the stream: after the
+	// commit, or of those from before the start, after they were stored.
 	Retain time.Duration
 	// TokenTTL is for how long the Idempotency-Key of a batch is known after
 	// the batch was stored.

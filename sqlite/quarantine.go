@@ -153,7 +153,11 @@ func (tx *transaction) keepQuarantined() {
 			tx.store.quarantined[key] = held
 		}
 	}
+	tx.store.beyond.Store(int64(len(tx.store.quarantined)))
 }
+
+// Quarantined is how many keys have a total beyond int64.
+func (s *Store) Quarantined() int64 { return s.beyond.Load() }
 
 // loadQuarantined adds the rows up by key, in halves that fit into int64.
 func (s *Store) loadQuarantined(ctx context.Context) error {
@@ -173,5 +177,6 @@ func (s *Store) loadQuarantined(ctx context.Context) error {
 		held.Lsh(held, 32).Add(held, big.NewInt(low))
 		s.quarantined[key] = held
 	}
+	s.beyond.Store(int64(len(s.quarantined)))
 	return rows.Err()
 }

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -44,6 +45,7 @@ type Store struct {
 	// quarantined is what the rows in the quarantine come to, by key: every
 	// delta of these goes the slow way. Nearly always empty.
 	quarantined map[string]*big.Int
+	beyond      atomic.Int64 // how many these are, for others to read
 
 	// expiry is, by partition, a time before which none of its tokens expires,
 	// in microseconds of Unix time; a partition of which that is not known is

@@ -43,6 +43,8 @@ func serve(t testing.TB, m *admin.Metrics, checks ...admin.Check) *page {
 				return nil, errors.New("no writer serves partition 0")
 			case "foo":
 				return []piccolo.Number{{Key: "foo", Value: math.MaxInt64}, {Key: "foo<b>", Value: -1}}, nil
+			case "part":
+				return []piccolo.Number{{Key: "part", Value: 1}}, errors.New("without partition 3")
 			}
 			return nil, nil
 		},
@@ -141,9 +143,10 @@ func TestPagesOfTheOperator(t *testing.T) {
 		{"/", 200, "<title>Piccolo</title>"},
 		{"/page/..%2fadmin.go", 404, ""},
 		{"/page/page.js", 200, "EventSource"},
-		{"/find?prefix=foo", 200, `[{"key":"foo","value":"9223372036854775807"},{"key":"foo\u003cb\u003e","value":"-1"}]`},
-		{"/find?prefix=bar", 200, `[]`},
+		{"/find?prefix=foo", 200, `{"numbers":[{"key":"foo","value":"9223372036854775807"},{"key":"foo\u003cb\u003e","value":"-1"}],"missing":""}`},
+		{"/find?prefix=bar", 200, `{"numbers":[],"missing":""}`},
 		{"/find?prefix=broken", 503, "no writer serves"},
+		{"/find?prefix=part", 200, `{"numbers":[{"key":"part","value":"1"}],"missing":"without partition 3"}`},
 		{"/metrics", 200, `piccolo_build_info{version="1.2.3"} 1`},
 		{"/debug/pprof/", 200, "goroutine"},
 		{"/debug/pprof/cmdline", 200, os.Args[0]},

@@ -18,7 +18,8 @@ import (
 var page embed.FS
 
 // Lookup reads the committed numbers whose keys start with prefix, in the order
-// of their keys, at most limit of them.
+// of their keys, at most limit of them. Where it cannot read all, it returns what
+// it can, with an error that says what is missing.
 type Lookup func(ctx context.Context, prefix string, limit int) ([]piccolo.Number, error)
 
 // watchers bounds how many pages are served at once.
@@ -111,23 +112,29 @@ func shown(s Snapshot) any {
 const foundKeys = 12
 
 // find answers with the keys that start with ?prefix= and their values now, as
-// text, too.
+// text, too, and with what is missing, if anything is.
 func (l *live) find(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	numbers, err := l.lookup(ctx, r.URL.Query().Get("prefix"), foundKeys)
-	if err != nil {
+	if err != nil && len(numbers) == 0 {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	type found struct {
+	type number struct {
 		Key   string `json:"key"`
 		Value string `json:"value"`
 	}
-	list := []found{}
+	found := struct {
+		Numbers []number `json:"numbers"`
+		Missing string   `json:"missing"`
+	}{Numbers: []number{}}
 	for _, n := range numbers {
-		list = append(list, found{n.Key, strconv.FormatInt(n.Value, 10)})
+		found.Numbers = append(found.Numbers, number{n.Key, strconv.FormatInt(n.Value, 10)})
+	}
+	if err != nil {
+		found.Missing = err.Error()
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(list)
+	_ = json.NewEncoder(w).Encode(found)
 }

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -41,16 +42,18 @@ func (r *Replies) acked(ack piccolo.Ack, begun time.Time) {
 // Times returns how long replies to increments took, of one in eight.
 func (r *Replies) Times() piccolo.Spread { return r.times.Read() }
 
-// Each calls f for every kind of reply there was: of an increment with the
-// ack that held, of a refusal with an empty ack.
+// usual are the statuses that are told of before there was one: whoever looks at
+// how much a count grows would miss the first.
+var usual = []int{400, 503}
+
+// Each calls f for every kind of reply that is usual, and every other there was:
+// of an increment with the ack that held, of a refusal with an empty ack.
 func (r *Replies) Each(f func(status int, ack string, n uint64)) {
 	for ack := range r.acks {
-		if n := r.acks[ack].Load(); n > 0 {
-			f(status(piccolo.Ack(ack)), piccolo.Ack(ack).String(), n)
-		}
+		f(status(piccolo.Ack(ack)), piccolo.Ack(ack).String(), r.acks[ack].Load())
 	}
 	for status := range r.statuses {
-		if n := r.statuses[status].Load(); n > 0 {
+		if n := r.statuses[status].Load(); n > 0 || slices.Contains(usual, status) {
 			f(status, "", n)
 		}
 	}

@@ -54,6 +54,7 @@ func TestRepliesAreCounted(t *testing.T) {
 		{200, ""}:        5,
 		{404, ""}:        1 + 1,
 		{405, ""}:        1,
+		{503, ""}:        0, // told of all the same
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("counted %v, want %v", got, want)

@@ -118,6 +118,15 @@ func (s spool) read(id piccolo.BatchID) (*piccolo.Message, error) {
 	return &piccolo.Message{ID: id, Keys: b.Keys(), Increments: b.Increments, Data: data}, nil
 }
 
+// Spooled is how many batches wait in the spool, -1 where it cannot be read.
+func (in *Ingress) Spooled() int {
+	ids, err := spool{in.Spool}.list()
+	if err != nil {
+		return -1
+	}
+	return len(ids)
+}
+
 // Spooled reads the batches that a spool directory holds. What cannot be read is
 // in the error.
 func Spooled(dir string) (messages []piccolo.Message, err error) {

@@ -79,17 +79,20 @@ func (w *Writer) changed(ctx context.Context, c *piccolo.Changes) (a piccolo.Ans
 	return a, nil
 }
 
-// lacking is how long ago, in milliseconds, the oldest increment was accepted
-// that has been fetched and not committed; 0 where there is none.
-func (w *Writer) lacking() float64 {
+// Behind is how long ago the oldest increment was accepted that has been fetched
+// and not committed; 0 where there is none.
+func (w *Writer) Behind() time.Duration {
 	w.mu.Lock()
 	oldest := w.oldest
 	w.mu.Unlock()
 	if oldest.IsZero() {
 		return 0
 	}
-	return max(0, milliseconds(time.Since(oldest)))
+	return max(0, time.Since(oldest))
 }
+
+// lacking is the same, in milliseconds.
+func (w *Writer) lacking() float64 { return milliseconds(w.Behind()) }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 

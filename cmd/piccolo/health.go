@@ -25,6 +25,7 @@ var fixes = map[string]string{
 	"database": "put the file back, or a backup of it, and start the writer again",
 	"backlog":  "piccolo backlog says when it will be empty; a slow disk under the database is the usual cause. Nothing is lost",
 	"stream":   "piccolo backlog says whether a writer runs and keeps up; more room: piccolo stream init --stream-max-bytes, or --stream-max-bytes of the all-in-one",
+	"lost":     "piccolo verify says whose they are. Keep database and stream as they are; the log has since when. Is the stream's disk sound, and its server's sync always?",
 	"disk":     "free some: when it is full, increments are refused until there is room",
 	"files":    "ulimit -Hn 65536, or LimitNOFILE=65536 in the unit",
 	"sync":     "start all-in-one with --sync always; of a NATS server of its own, set sync_interval: always in the jetstream block of its configuration",
@@ -37,20 +38,27 @@ func (s *service) checks(parts ...admin.Check) []admin.Check {
 	warn := func(name string, find func() error) {
 		parts = append(parts, admin.Check{Name: name, Err: func(context.Context) error { return find() }, Warns: true})
 	}
-	dirs := []string{s.dir}
 	if s.writer != nil {
 		parts = append(parts, admin.Check{Name: "database", Err: s.store.Check})
-		dirs = append(dirs, filepath.Dir(s.store.Path()))
 		warn("backlog", s.backlogFinding)
 		warn("stream", s.streamFinding)
+		warn("lost", func() error { now, _ := s.deployment.Now(); return lostFinding(now.Conservation.LostBatches) })
 	}
-	warn("disk", func() error { return diskFinding(dirs...) })
+	warn("disk", func() error { return diskFinding(s.dirs()...) })
 	warn("files", func() error { _, err := filesFinding(); return err })
 	if s.sync != "" {
 		warn("sync", func() error { return syncFinding(s.sync) })
 	}
 	warn("start", s.startFinding)
 	return parts
+}
+
+// dirs are those that the process writes to.
+func (s *service) dirs() []string {
+	if s.store == nil {
+		return []string{s.dir}
+	}
+	return []string{s.dir, filepath.Dir(s.store.Path())}
 }
 
 // told is for how long an unclean start is told of.
@@ -96,17 +104,22 @@ func streamFinding(bytes uint64, most int64) error {
 	return nil
 }
 
+// lostFinding finds batches that were acknowledged and are nowhere.
+func lostFinding(batches uint64) error {
+	if batches > 0 {
+		return fmt.Errorf("%s neither in the ledger nor in the stream", plural(batches, "batch is", "batches are"))
+	}
+	return nil
+}
+
 // leastFree is what a disk should have left: the stream may take 1 GiB by
-// default, and the database grows.
+// default, and the database grows. PiccoloDiskLow has the same.
 const leastFree = 2 << 30
 
 // diskFinding finds a disk under one of the directories that is nearly full.
 func diskFinding(dirs ...string) error {
-	for _, dir := range dirs {
-		free, size := diskSpace(dir)
-		if free >= 0 && free < leastFree {
-			return fmt.Errorf("%s of %s are free under %s", bytesText(uint64(free)), bytesText(uint64(size)), dir)
-		}
+	if dir, free, size := scarcest(dirs...); free >= 0 && free < leastFree {
+		return fmt.Errorf("%s of %s are free under %s", bytesText(uint64(free)), bytesText(uint64(size)), dir)
 	}
 	return nil
 }

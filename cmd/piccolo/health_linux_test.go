@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
 	"github.com/piccolo-counter/piccolo/bus"
@@ -193,6 +198,90 @@ func TestEveryPlaceTellsTheSame(t *testing.T) {
 	}
 	f.alike(want[4:]...)
 	p.stop()
+}
+
+// A message that is deleted before the writer had it is lost, and every place says
+// so: health, page and top, where what it carried is in no backlog.
+func TestALostBatchIsToldEverywhere(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	p := prepare(t, "all-in-one", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+	f := &faulty{process: p, status: supervise(p), data: data}
+	p.run()
+	f.admin = strings.TrimPrefix(adminOf(p), "http://")
+	f.nats = regexp.MustCompile(`nats://\S+`).FindString(p.greeting)
+	nc, err := nats.Connect(f.nats)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), bus.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	increment(t.Context(), p.api, "foo", 1, "applied")
+	if _, err := stream.PauseConsumer(t.Context(), "writer-0", time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		increment(t.Context(), p.api, "foo", 1, "stored")
+	}
+	info, err := stream.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), info.State.LastSeq-1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.ResumeConsumer(t.Context(), "writer-0"); err != nil {
+		t.Fatal(err)
+	}
+	if h := f.alike("lost warning"); h[0].Says != "1 batch is neither in the ledger nor in the stream" {
+		t.Errorf("%s", h)
+	}
+	if _, text, _ := piccoloRun(t, "top", "--count", "1", "--nats", f.nats); !strings.Contains(text, "✗ accepted 4 = in memory 0 + published 4\n") {
+		t.Error(text)
+	}
+	// What it carried is told from a backlog once all has been quiet for a while.
+	want := admin.Conservation{Accepted: 4, Published: 4, Folded: 3, Lost: 1, LostBatches: 1, Followed: true}
+	for deadline := time.Now().Add(2 * time.Minute); conservationOf(t, f.admin) != want; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", conservationOf(t, f.admin))
+		}
+	}
+	p.stop()
+}
+
+// conservationOf is what the page shows of it now.
+func conservationOf(t *testing.T, addr string) admin.Conservation {
+	t.Helper()
+	res, err := http.Get("http://" + addr + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 1<<24)
+	for event := ""; lines.Scan(); {
+		if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+			event = name
+		}
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && event == "snapshot" {
+			var shown struct {
+				Conservation admin.Conservation `json:"conservation"`
+			}
+			if err := json.Unmarshal([]byte(data), &shown); err != nil {
+				t.Fatal(err)
+			}
+			return shown.Conservation
+		}
+	}
+	t.Fatalf("no snapshot: %v", lines.Err())
+	return admin.Conservation{}
 }
 
 // An ingress says so where NATS is away, and waits.

@@ -269,6 +269,19 @@ func TestPageInABrowser(t *testing.T) {
 	again := prepare(t, "all-in-one", "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "off", "--admin", strings.TrimPrefix(admin, "http://"))
 	again.run()
 	b.await(`document.querySelector("#state").textContent.startsWith("live")`)
+	b.mu.Lock()
+	b.problems = nil // it says that nobody answered, until somebody did
+	b.mu.Unlock()
+	ctx, stop = context.WithCancel(t.Context())
+	load(again.api)
+	b.await(`/^[1-9]/.test(document.querySelector(".big[data-v=accepted]").textContent) && document.querySelector("#conservation").textContent.includes("nothing lost")`)
+	eval[bool](b, `document.querySelector("#search").value = "page/1"; document.querySelector("#search").dispatchEvent(new Event("input"))`)
+	b.await(`document.querySelector("#found td")?.textContent === "page/1"`)
+	value = b.text("#found td.n")
+	b.await(fmt.Sprintf(`document.querySelector("#found td.n").textContent !== %q`, value))
+	b.clean("after a restart")
+	stop()
+	clients.Wait()
 	again.stop()
 }
 

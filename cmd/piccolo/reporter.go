@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/admin"
@@ -38,22 +35,22 @@ const reportEvery = time.Second
 // openReporter makes a reporter of what the service has opened.
 func (s *service) openReporter(admin string, checks []admin.Check) *reporter {
 	r := &reporter{service: s, admin: admin, checks: checks, stop: make(chan struct{})}
-	s.metrics.Gauge("piccolo_conservation_broken_increments", "Increments by which accepted = in memory + backlog + folded fails; must be 0.",
+	s.metrics.Gauge("piccolo_conservation_broken_increments", "Increments by which published = backlog + folded + lost fails; must be 0.",
 		func() float64 { now, _ := s.deployment.Now(); return float64(now.Conservation.Broken) })
+	s.metrics.Gauge("piccolo_conservation_lost_batches", "Batches that were published, and are neither in the ledger nor in the stream; must be 0.",
+		func() float64 { now, _ := s.deployment.Now(); return float64(now.Conservation.LostBatches) })
 	s.metrics.Gauge("piccolo_unserved_partitions", "Partitions of which no writer reports to this process.",
 		func() float64 { now, _ := s.deployment.Now(); return float64(len(now.Unserved)) })
 	s.metrics.Gauge("piccolo_ready", "1 where every check of /readyz passed within the last second.", r.ready)
-	s.metrics.Gauge("piccolo_disk_free_bytes", "What this user may still write to the file system of the data directory; -1 where that is unknown.",
-		func() float64 { free, _ := diskSpace(s.dir); return free })
-	s.metrics.Gauge("piccolo_disk_size_bytes", "Size of the file system of the data directory; -1 where that is unknown.",
-		func() float64 { _, size := diskSpace(s.dir); return size })
+	s.metrics.Gauge("piccolo_disk_free_bytes", "What this user may still write under the data directory or the database's, whichever has less; -1 where that is unknown.",
+		func() float64 { _, free, _ := scarcest(s.dirs()...); return free })
+	s.metrics.Gauge("piccolo_disk_size_bytes", "Size of the file system that piccolo_disk_free_bytes is of; -1 where that is unknown.",
+		func() float64 { _, _, size := scarcest(s.dirs()...); return size })
+	s.metrics.Gauge("piccolo_nats_connected", "1 where the connection to NATS stands.",
+		func() float64 { return truth(s.conn.Check(context.Background()) == nil) })
+	s.metrics.Counter("piccolo_nats_connections_total", "Times the connection to NATS was made.", s.conn.Connections)
 	s.metrics.Gauge("piccolo_unclean_start", "1 where the process before this one was killed or lost power, 0 where it stopped by itself.",
-		func() float64 {
-			if s.unclean {
-				return 1
-			}
-			return 0
-		})
+		func() float64 { return truth(s.unclean) })
 	if s.writer != nil {
 		s.metrics.Gauge("piccolo_backlog_batches", "Batches of this writer's partitions that are stored and not committed; -1 where that is unknown.",
 			r.backlog(func(b *piccolo.Backlog) uint64 { return b.Batches }))
@@ -69,7 +66,13 @@ func (s *service) openReporter(admin string, checks []admin.Check) *reporter {
 
 // ready and backlog read the last report.
 func (r *reporter) ready() float64 {
-	if last := r.last.Load(); last != nil && last.Unready == "" {
+	last := r.last.Load()
+	return truth(last != nil && last.Unready == "")
+}
+
+// truth is one as a gauge has it.
+func truth(is bool) float64 {
+	if is {
 		return 1
 	}
 	return 0
@@ -255,35 +258,4 @@ func (r *reporter) readBacklog(ctx context.Context) *piccolo.Backlog {
 		b.Messages, b.Bytes, b.MaxBytes = state.Messages, state.Bytes, state.MaxBytes
 	}
 	return b
-}
-
-// lookup asks all writers for the numbers whose keys start with prefix.
-func (s *service) lookup(ctx context.Context, prefix string, limit int) (numbers []piccolo.Number, err error) {
-	page := piccolo.Page{Prefix: prefix, Limit: limit, Of: s.partitions}
-	asked := make(map[int]bool)
-	for partition := range s.partitions {
-		if asked[partition] {
-			continue // its writer has answered for it already
-		}
-		answer, err := s.conn.Query(ctx, partition, piccolo.Query{Page: &page})
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range answer.Partitions {
-			asked[p] = true
-		}
-		numbers = append(numbers, answer.Numbers...)
-	}
-	slices.SortFunc(numbers, page.Compare)
-	return numbers[:min(len(numbers), limit)], nil
-}
-
-// diskSpace returns what may be written to a directory's file system, and its
-// size, in bytes; -1 where that is unknown.
-func diskSpace(dir string) (free, size float64) {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(dir, &stat); err != nil {
-		return -1, -1
-	}
-	return float64(stat.Bavail) * float64(stat.Bsize), float64(stat.Blocks) * float64(stat.Bsize)
 }

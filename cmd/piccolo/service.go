@@ -135,6 +135,8 @@ func (s *service) openIngress(ctx context.Context, f *ingressFlags) (*ingress.In
 		}
 		return n
 	})
+	s.metrics.Gauge("piccolo_spooled_batches", "Batches in the spool, which a stop could not have stored; -1 where that is unknown.",
+		func() float64 { return float64(in.Spooled()) })
 	s.metrics.Gauge("piccolo_keys", "Distinct keys that the ingress keeps in memory.",
 		func() float64 { return float64(in.Keys()) })
 	return in, nil
@@ -176,6 +178,10 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 			return nil, err
 		}
 	}
+	s.metrics.Gauge("piccolo_quarantined_keys", "Keys whose total is beyond int64: what does not fit is held in the quarantine.",
+		func() float64 { return float64(store.Quarantined()) })
+	s.metrics.Gauge("piccolo_backlog_oldest_seconds", "How long ago the oldest increment was accepted that has been fetched and not committed; 0 where there is none.",
+		func() float64 { return w.Behind().Seconds() })
 	s.metrics.Gauge("piccolo_wal_bytes", "Size of SQLite's write-ahead log.",
 		func() float64 { return float64(store.WALBytes()) })
 	s.writer, s.store = w, store

@@ -156,12 +156,18 @@ func (p *picture) heading(paint painter) []string {
 		mark, wrong = " ", "no process reports on "+p.nats+": is a piccolo running there?"
 	case c.Broken > 0:
 		mark, wrong = paint.paint(red, "✗"), plural(c.Broken, "increment does not add", "increments do not add")+" up: run piccolo verify"
+	case c.LostBatches > 0:
+		mark, wrong = paint.paint(red, "✗"), lostFinding(c.LostBatches).Error()+": run piccolo verify"
 	case !c.Followed:
 		mark, wrong = " ", "no writer reports on all of this"
 	}
 	lines := []string{
 		fmt.Sprintf("%s  %s  %s", paint.paint(bold, "piccolo"), time.UnixMilli(p.Point.At).Format(time.TimeOnly), plural(len(p.Processes), "process", "processes")),
-		fmt.Sprintf("%s accepted %s = in memory %s + backlog %s + folded %s", mark, grouped(c.Accepted), grouped(c.InMemory), grouped(c.Backlog), grouped(c.Folded)),
+		fmt.Sprintf("%s accepted %s = in memory %s + published %s", mark, grouped(c.Accepted), grouped(c.InMemory), grouped(c.Published)),
+		fmt.Sprintf("  published %s = backlog %s + folded %s", grouped(c.Published), grouped(c.Backlog), grouped(c.Folded)),
+	}
+	if c.Lost > 0 {
+		lines[2] += " + lost " + grouped(c.Lost)
 	}
 	if wrong != "" {
 		lines = append(lines, paint.paint(red, "  "+harmless(wrong)))

@@ -94,11 +94,18 @@ function conservation(c) {
   line.append("=");
   part("in memory", c.in_memory);
   line.append("+");
+  part("published", c.published);
+  line.append(element("span", "of which", "next"));
   part("backlog", c.backlog);
   line.append("+");
   part("folded", c.folded);
-  line.classList.toggle("broken", c.broken > 0);
-  line.append(element("span", c.broken > 0 ? "✗ " + whole(c.broken) + " increments do not add up: run piccolo verify"
+  if (c.lost > 0) {
+    line.append("+");
+    part("lost", c.lost);
+  }
+  line.classList.toggle("broken", c.broken + c.lost_batches > 0);
+  line.append(element("span", c.broken > 0 ? "✗ " + whole(c.broken) + (c.broken === 1 ? " increment does" : " increments do") + " not add up: run piccolo verify"
+    : c.lost_batches > 0 ? "✗ " + whole(c.lost_batches) + (c.lost_batches === 1 ? " batch is" : " batches are") + " neither in the ledger nor in the stream: run piccolo verify"
     : !c.followed ? "waiting for a writer's report" : c.backlog + c.in_memory > 0 ? "✓ nothing lost, nothing twice" : "✓ all committed, nothing lost, nothing twice", "mark"));
 }
 
@@ -212,7 +219,7 @@ function state(snapshot) {
   const bad = list.filter((p) => ["silent", "wrong"].includes(condition(p).className)), warns = list.filter((p) => p.warning);
   const pill = $("state");
   const alone = snapshot.unserved.length ? "no writer reports on partition " + spans(snapshot.unserved) : "";
-  pill.className = "pill " + (bad.length || snapshot.conservation.broken ? "bad" : alone || warns.length ? "warn" : "good");
+  pill.className = "pill " + (bad.length || snapshot.conservation.broken + snapshot.conservation.lost_batches ? "bad" : alone || warns.length ? "warn" : "good");
   const says = bad.length ? bad.map((p) => p.role + (p.ended ? " " + p.ended : p.silent > 0 ? " is silent" : " is not ready, " + p.unready)).concat(alone || []).join("; ")
     : "live · " + list.length + (list.length === 1 ? " process" : " processes") + (alone ? " · " + alone : warns.length ? " · " + warns[0].warning : "");
   if (pill.textContent !== says) pill.textContent = says;
@@ -220,11 +227,14 @@ function state(snapshot) {
 }
 
 // find asks for the keys that start with what is in the search, and again each
-// second. Only the last answer counts.
-let asked = 0;
+// second, but for as long as the same question waits for its answer. Only the
+// last answer counts.
+let asked = 0, asking = "";
 async function find() {
   const prefix = $("search").value;
+  if (prefix !== "" && prefix === asking) return;
   const mine = ++asked;
+  asking = prefix;
   if (prefix === "") {
     rows($("found"), []);
     $("nothing").textContent = "";
@@ -232,13 +242,14 @@ async function find() {
   }
   let list = [], problem = "";
   try {
-    const reply = await fetch("/find?prefix=" + encodeURIComponent(prefix));
-    if (reply.ok) list = await reply.json();
+    const reply = await fetch("/find?prefix=" + encodeURIComponent(prefix), { signal: AbortSignal.timeout(5000) });
+    if (reply.ok) ({ numbers: list, missing: problem } = await reply.json());
     else problem = await reply.text();
   } catch {
     problem = "The service does not answer.";
   }
   if (mine !== asked) return;
+  asking = "";
   rows($("found"), list, () => {
     const row = element("tr");
     row.append(element("td"), element("td", undefined, "n"));

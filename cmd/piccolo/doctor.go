@@ -144,8 +144,8 @@ func (c *doctorCmd) service(ctx context.Context, d *diagnosis) (running bool) {
 func (c *doctorCmd) nobody(d *diagnosis) {
 	says := "nobody answers at " + c.Admin
 	switch ended, running := lastOf(c.Data); {
-	case running != 0:
-		d.warn("service", fmt.Sprintf("%s, but process %d works with %s", says, running, c.Data), "name its admin address with --admin: its log has it, and a writer's is 127.0.0.1:3335 by default")
+	case running != "":
+		d.warn("service", fmt.Sprintf("%s, but process %s works with %s", says, running, c.Data), "name its admin address with --admin: its log has it, and a writer's is 127.0.0.1:3335 by default")
 	case ended != "":
 		d.wrong("service", says+"; "+ended, "put right what that says, and start it again; its log, or journalctl -u piccolo, has what came before")
 	default:
@@ -163,6 +163,11 @@ func (c *doctorCmd) ports(d *diagnosis) {
 		}
 		_ = l.Close()
 		d.ok("ports", "%s is free (%s)", p.addr, p.flag)
+	}
+	// Whoever listens where NATS is to be is spoken to, and told of, by itself.
+	if l, err := net.Listen("tcp", c.natsAddress()); err == nil {
+		d.ok("ports", "%s is free (--nats-listen)", l.Addr())
+		_ = l.Close()
 	}
 }
 
@@ -230,14 +235,16 @@ func (c *doctorCmd) spool(d *diagnosis) {
 }
 
 func (c *doctorCmd) disk(d *diagnosis) {
-	dir := c.Data
-	if _, err := os.Stat(dir); err != nil {
-		dir = filepath.Dir(dir)
+	dirs := []string{c.Data, filepath.Dir(c.dbPath(c.dataFlags))}
+	for i, dir := range dirs {
+		if _, err := os.Stat(dir); err != nil {
+			dirs[i] = filepath.Dir(dir) // where it will be made
+		}
 	}
-	free, size := diskSpace(dir)
+	dir, free, size := scarcest(dirs...)
 	if free < 0 {
 		d.warn("disk", "its space cannot be read under "+dir, "name the data directory with --data")
 		return
 	}
-	d.judge("disk", diskFinding(dir), fmt.Sprintf("%s of %s are free under %s", bytesText(uint64(free)), bytesText(uint64(size)), dir))
+	d.judge("disk", diskFinding(dirs...), fmt.Sprintf("%s of %s are free under %s", bytesText(uint64(free)), bytesText(uint64(size)), dir))
 }

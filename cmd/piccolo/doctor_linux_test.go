@@ -109,6 +109,12 @@ func TestDoctorOfTakenPorts(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(other) }()
 	defer func() { _ = server.Close(); <-ended }()
+	args = nobody(t)
+	args[1] = "nats://" + other.Addr().String()
+	doctor(t, "true", exitBroken, args,
+		`WRONG +nats +what listens on `+other.Addr().String()+` is no NATS server: `, ` +→ find who has it with ss -ltnp`)
+	args[1] = "nats://127.0.0.1:0"
+	doctor(t, "true", exitBroken, args, `ok +ports +127.0.0.1:[0-9]+ is free \(--nats-listen\)$`)
 	doctor(t, "true", exitBroken, nobody(t, "--admin", other.Addr().String()),
 		`WRONG +service +what answers at `+other.Addr().String()+` says 404 Not Found, and is no piccolo's admin listener$`, ` +→ name the admin address of a piccolo with --admin$`)
 }
@@ -140,4 +146,27 @@ func TestDoctorOfAnotherAddress(t *testing.T) {
 	if out := strings.TrimSpace(p.all.String()); out == "" {
 		t.Error("it logged nothing")
 	}
+}
+
+// After a power cut the number of the process before may be another program's.
+func TestDoctorAfterAPowerCut(t *testing.T) {
+	t.Parallel()
+	args := nobody(t)
+	if err := os.Mkdir(args[3], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(args[3], "running"), "")
+	writeFile(t, filepath.Join(args[3], "lock"), "1\n")
+	doctor(t, "true", exitBroken, args, `WRONG +service +nobody answers at 127.0.0.1:0; the last one with `+regexp.QuoteMeta(args[3])+` was killed or lost power$`)
+}
+
+// Where the database is on a disk of its own, that is looked at, too.
+func TestDoctorOfTheDatabasesDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("only root may mount: %v", err)
+	}
+	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
+	doctor(t, "true", exitBroken, nobody(t, "--db", filepath.Join(dir, "numbers.db")), `warning +disk +1.0 MiB of 1.0 MiB are free under `+regexp.QuoteMeta(dir)+`$`)
 }

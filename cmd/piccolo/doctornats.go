@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	neturl "net/url"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +22,10 @@ import (
 // and the processes.
 func (c *doctorCmd) nats(ctx context.Context, d *diagnosis) {
 	conn, allowed, err := c.meet(ctx)
+	if err != nil && c.stranger(ctx) {
+		d.wrong("nats", fmt.Sprintf("what listens on %s is no NATS server: %v", c.natsAddress(), err), "find who has it with ss -ltnp, and choose another address with --nats-listen of the all-in-one; or name the server with --nats")
+		return
+	}
 	if err != nil {
 		d.wrong("nats", err.Error(), "start a nats-server there, or an all-in-one, which has one inside; or name it with --nats and its user with --nats-nkey or --nats-creds")
 		return
@@ -62,6 +70,33 @@ func (c *doctorCmd) meet(ctx context.Context) (conn *bus.Bus, allowed *bus.Allow
 		}
 	}
 	return conn, allowed, nil
+}
+
+// natsAddress is the host and port of the server, the first of several.
+func (c *doctorCmd) natsAddress() string {
+	first, _, _ := strings.Cut(c.NATS, ",")
+	u, err := neturl.Parse(first)
+	if err != nil || u.Host == "" {
+		return first
+	}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "4222"))
+}
+
+// stranger says whether something listens where NATS is to be, and does not greet
+// as a NATS server does.
+func (c *doctorCmd) stranger(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.natsAddress())
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	end, _ := ctx.Deadline()
+	_ = conn.SetReadDeadline(end)
+	greeting := make([]byte, len("INFO "))
+	_, err = io.ReadFull(conn, greeting)
+	return err != nil || string(greeting) != "INFO "
 }
 
 // permissions says which role this user may have, and what it lacks for the one

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,6 +75,10 @@ func lockFile(path string, log *slog.Logger) (unlock func(), err error) {
 	}()
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
+		time.Sleep(glance)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
 		pid, _ := os.ReadFile(path)
 		holder := lockedError{strings.TrimSpace(string(pid))}
 		if log == nil {
@@ -95,4 +100,24 @@ func lockFile(path string, log *slog.Logger) (unlock func(), err error) {
 		_, _ = fmt.Fprintln(f, os.Getpid()) // for whoever finds it taken
 	}
 	return func() { _ = f.Close() }, nil
+}
+
+// glance is longer than holder has a lock.
+const glance = 50 * time.Millisecond
+
+// holder says which process has a lock, as the lock's file has it, empty where none
+// does. A number in the file says nothing by itself: after a crash it is of nobody,
+// or of another program. So the lock is tried, for a moment, which lockFile waits
+// out.
+func holder(path string) (pid string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+		return ""
+	}
+	text, _ := os.ReadFile(path)
+	return strings.TrimSpace(string(text))
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -49,6 +53,41 @@ func TestStandbyTakesTheLock(t *testing.T) {
 		t.Fatalf("when both have ended: %v", err)
 	}
 	unlock()
+}
+
+// Who looks whether a lock is taken learns by whom, and keeps nobody from taking
+// it; a number that the one before left is nobody's.
+func TestHolder(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lock")
+	if pid := holder(path); pid != "" {
+		t.Errorf("a lock that is not there is %q's", pid)
+	}
+	if err := os.WriteFile(path, []byte("1\n"), 0o644); err != nil { // of a process that there always is
+		t.Fatal(err)
+	}
+	if pid := holder(path); pid != "" {
+		t.Errorf("a lock that nobody has is %q's", pid)
+	}
+	var lookers sync.WaitGroup
+	defer lookers.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lookers.Go(func() {
+		for ctx.Err() == nil {
+			holder(path)
+		}
+	})
+	for range 20 {
+		unlock, err := lockFile(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pid := holder(path); pid != strconv.Itoa(os.Getpid()) {
+			t.Errorf("this process's lock is %q's", pid)
+		}
+		unlock()
+	}
 }
 
 // lines takes what is written to a log.

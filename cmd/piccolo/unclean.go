@@ -6,11 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Two files in the data directory tell of the process that works there: running
@@ -45,25 +42,22 @@ func markRunning(dir string, log *slog.Logger) (unclean bool, done func(error)) 
 }
 
 // lastOf says of the process that worked in a data directory how it ended, and
-// which runs there, 0 for none. It is empty where one runs, none has, or the last
+// the number of that which runs there, empty for none. ended is empty where one runs, none has, or the last
 // one stopped as it was told to.
-func lastOf(dir string) (ended string, running int) {
+func lastOf(dir string) (ended, running string) {
 	path := filepath.Join(dir, endedFile)
 	if said, err := os.ReadFile(path); err == nil {
 		ago := ""
 		if info, err := os.Stat(path); err == nil {
 			ago = " " + ageText(time.Since(info.ModTime()).Round(time.Second)) + " ago"
 		}
-		return "the last one with " + dir + " ended" + ago + ": " + strings.TrimSpace(string(said)), 0
+		return "the last one with " + dir + " ended" + ago + ": " + strings.TrimSpace(string(said)), ""
 	}
 	if _, err := os.Stat(filepath.Join(dir, runningFile)); errors.Is(err, fs.ErrNotExist) {
-		return "", 0
+		return "", ""
 	}
-	// The lock is not tried: a process that starts just now would be refused it.
-	text, _ := os.ReadFile(filepath.Join(dir, lockName))
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-		return "the last one with " + dir + " was killed or lost power", 0
+	if running = holder(filepath.Join(dir, lockName)); running == "" {
+		ended = "the last one with " + dir + " was killed or lost power"
 	}
-	return "", pid
+	return ended, running
 }

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Ctrl-C ends the demo with the proof, whatever somebody else counted meanwhile.
+func TestDemoUntilCtrlC(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(os.Args[0])
+	cmd.Args = []string{"piccolo", "demo", "--rate", "50"}
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	cmd.Stderr = os.Stderr
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() }).Stop() // which ends what it says
+	out := bufio.NewReader(pipe)
+	var api []string
+	for line := ""; api == nil; api = regexp.MustCompile(`curl -d 'key=you&value=1' (.*)/increment`).FindStringSubmatch(line) {
+		if line, err = out.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		increment(t.Context(), "http://"+api[1], demoKey(0), 1, "applied") // as its clients do
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || !regexp.MustCompile(`(?m)^ok +clients +[1-9]`).Match(rest) || strings.Contains(string(rest), "BROKEN") {
+		t.Errorf("%v: %s", err, rest)
+	}
+}

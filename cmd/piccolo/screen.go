@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 )
@@ -87,7 +88,10 @@ func (s *screen) key(key byte) (end bool) {
 	case ctrlZ:
 		s.close()
 		_ = syscall.Kill(0, syscall.SIGTSTP)
-		<-s.continued
+		select {
+		case <-s.continued:
+		case <-time.After(time.Second): // no shell is there to stop it for, as in a container: it goes on
+		}
 		return s.enter() != nil
 	}
 	return false

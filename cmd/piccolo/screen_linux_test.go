@@ -113,6 +113,72 @@ func pictures(said string) (all [][]string) {
 	return all
 }
 
+// top makes a process of top in the terminal.
+func (m *terminal) top(nats string) *process {
+	top := prepare(m.t, "top", "--nats", nats)
+	top.cmd.Args = slices.DeleteFunc(top.cmd.Args, func(arg string) bool { return arg == "--admin" || arg == "127.0.0.1:0" })
+	top.cmd.Env = append(top.cmd.Env, "TERM=xterm")
+	top.cmd.Stdin, top.cmd.Stdout, top.cmd.Stderr = m.tty, m.tty, m.tty
+	top.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // so that it hears of sizes
+	return top
+}
+
+func (m *terminal) start(p *process) (ended chan error) {
+	m.t.Helper()
+	if err := p.cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	ended = make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	m.t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	return ended
+}
+
+func (m *terminal) ends(ended chan error) {
+	m.t.Helper()
+	select {
+	case err := <-ended:
+		if err != nil {
+			m.t.Errorf("%v: %q", err, m.all())
+		}
+	case <-time.After(time.Minute):
+		m.t.Fatalf("it goes on: %q", m.all())
+	}
+}
+
+// Ctrl-Z gives the terminal back to the shell until fg; where there is no shell, as
+// in a container, top goes on.
+func TestTopIsStoppedForAWhile(t *testing.T) {
+	t.Parallel()
+	p := startAllInOne(t, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+	nats := regexp.MustCompile(`nats://\S+`).FindString(p.greeting)
+	drawn := func(said string) bool { return len(pictures(said)) > 0 }
+	for _, shell := range []bool{true, false} {
+		m := openTerminal(t, size{100, 30})
+		top := m.top(nats)
+		if shell {
+			top.cmd.Args = append([]string{"sh", "-c", `set -m; "$0" "$@"; echo it is away; fg; echo it is over`}, top.cmd.Args...)
+			top.cmd.Path = "/bin/sh"
+		}
+		ended := m.start(top)
+		m.until("picture", 0, drawn)
+		before := len(m.all())
+		m.press("\x1a")
+		left := "\x1b[?1049l"
+		if shell {
+			left = "it is away"
+		}
+		m.until("way to the shell's screen", before, func(said string) bool { return strings.Contains(said, left) })
+		m.until("picture after it", before, func(said string) bool { _, after, _ := strings.Cut(said, left); return drawn(after) })
+		m.press("q")
+		m.ends(ended)
+		if all := m.all(); shell && !strings.Contains(all, "it is over") || !m.echoes() {
+			t.Errorf("with a shell, %v: %q", shell, all)
+		}
+	}
+	p.stop()
+}
+
 // In a terminal top draws pictures that fit, also when that changes; q and Ctrl-C
 // end it, and leave the terminal as it was.
 func TestTopInATerminal(t *testing.T) {
@@ -137,17 +203,8 @@ func TestTopInATerminal(t *testing.T) {
 			if !m.echoes() {
 				t.Fatal("the terminal is raw from the start")
 			}
-			top := prepare(t, "top", "--nats", nats)
-			top.cmd.Args = slices.DeleteFunc(top.cmd.Args, func(arg string) bool { return arg == "--admin" || arg == "127.0.0.1:0" })
-			top.cmd.Env = append(top.cmd.Env, "TERM=xterm")
-			top.cmd.Stdin, top.cmd.Stdout, top.cmd.Stderr = m.tty, m.tty, m.tty
-			top.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true} // so that it hears of sizes
-			if err := top.cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- top.cmd.Wait() }()
-			defer func() { _ = top.cmd.Process.Kill() }()
+			top := m.top(nats)
+			ended := m.start(top)
 
 			fits := func(s size) func(string) bool {
 				return func(said string) bool {
@@ -182,14 +239,7 @@ func TestTopInATerminal(t *testing.T) {
 			} else {
 				m.press(c.key)
 			}
-			select {
-			case err := <-ended:
-				if err != nil {
-					t.Errorf("%v: %q", err, m.all())
-				}
-			case <-time.After(time.Minute):
-				t.Fatalf("it goes on: %q", m.all())
-			}
+			m.ends(ended)
 			m.until("way back to the shell's screen", 0, func(said string) bool { return strings.HasSuffix(said, "\x1b[?7h\x1b[?25h\x1b[?1049l") })
 			if !m.echoes() {
 				t.Error("it leaves the terminal raw")

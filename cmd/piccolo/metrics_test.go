@@ -45,6 +45,11 @@ func TestMetricsOfAService(t *testing.T) {
 		}
 	}
 	name := regexp.MustCompile(`\b(?:piccolo|process)_[a-z_]+`)
+	for _, series := range []string{`piccolo_http_replies_total{ack="",status="503"} 0`, `piccolo_http_replies_total{ack="memory",status="202"} 0`} {
+		if !strings.Contains(string(body), "\n"+series+"\n") {
+			t.Errorf("there is no %s before the first", series)
+		}
+	}
 	for _, file := range []string{prometheusDir + "/piccolo.rules.yml", "../../ops/grafana/piccolo.json"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -69,6 +74,9 @@ func TestAlertsAreExplained(t *testing.T) {
 	manual, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(string(rules), fmt.Sprintf("piccolo_disk_free_bytes < %d", leastFree)) {
+		t.Errorf("PiccoloDiskLow does not warn below %d, as /readyz does", leastFree)
 	}
 	alerts := regexp.MustCompile(`alert: (\w+)`).FindAllSubmatch(rules, -1)
 	for _, alert := range alerts {

@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,10 +28,11 @@ import (
 // Client talks to one server, or to several behind one address. It is safe for
 // concurrent use.
 type Client struct {
-	base  string
-	token string
-	http  *http.Client
-	retry time.Duration
+	base    string
+	token   string
+	http    *http.Client
+	retry   time.Duration
+	timeout time.Duration
 }
 
 // Option changes how a Client works.
@@ -47,6 +49,12 @@ func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h
 // not at all. The default is 30 s.
 func WithRetry(d time.Duration) Option { return func(c *Client) { c.retry = d } }
 
+// WithTimeout says how long one try of a call may take until all of its reply is
+// there, and a second more for each 64 KiB that it sends: a server that takes
+// the connection and never answers is one that is away. 0 is for ever. The
+// default is 15 s; a server whose --ack-timeout is longer needs more.
+func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = d } }
+
 // New makes a client of the server at a URL like http://127.0.0.1:3333. It
 // sends nothing yet.
 func New(server string, options ...Option) (*Client, error) {
@@ -54,7 +62,7 @@ func New(server string, options ...Option) (*Client, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("server %q is no URL like http://127.0.0.1:3333", server)
 	}
-	c := &Client{base: strings.TrimSuffix(server, "/"), http: &http.Client{Transport: transport()}, retry: 30 * time.Second}
+	c := &Client{base: strings.TrimSuffix(server, "/"), http: &http.Client{Transport: transport()}, retry: 30 * time.Second, timeout: 15 * time.Second}
 	for _, option := range options {
 		option(c)
 	}
@@ -86,6 +94,12 @@ func (c *Client) do(ctx context.Context, r *call, out any) error {
 // once sends a request once and decodes the reply into out. A reply that breaks
 // off is no reply.
 func (c *Client) once(ctx context.Context, r *call, out any) error {
+	if c.timeout > 0 {
+		limit := c.timeout + time.Duration(len(r.body)>>16)*time.Second
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, noReply(limit))
+		defer cancel()
+	}
 	res, err := c.send(ctx, r)
 	if err != nil {
 		return err
@@ -93,15 +107,21 @@ func (c *Client) once(ctx context.Context, r *call, out any) error {
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		return err
+		return &url.Error{Op: r.method, URL: c.base + r.path, Err: err}
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return fmt.Errorf("the reply to %s %s cannot be read: %w", r.method, r.path, err)
+		return fmt.Errorf("the reply to %s %s is %w: %w", r.method, r.path, errStrange, err)
 	}
 	return nil
 }
 
-// send sends a request once. A reply that is not 2xx is a *Problem.
+func noReply(limit time.Duration) error { return fmt.Errorf("no reply within %s", limit) }
+
+// errStrange : something else answers at this address. To ask again is no use.
+var errStrange = errors.New("none of piccolo's API, is the URL right?")
+
+// send sends a request once. A reply that is not 2xx is a *Problem, none is a
+// *url.Error.
 func (c *Client) send(ctx context.Context, r *call) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
 	if err != nil {

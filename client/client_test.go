@@ -8,7 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -141,6 +141,35 @@ func TestTimeIsOverWithTheReply(t *testing.T) {
 	}
 }
 
+// Who takes the connection and says nothing, or only half of it, has not
+// answered.
+func TestServerThatHangs(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{
+		"silent": hang,
+		"halfway": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, `{"ack":`)
+			_ = http.NewResponseController(w).Flush()
+			hang(w, r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, _ := server(t, answer)
+			c := connect(t, s, client.WithTimeout(10*time.Millisecond), client.WithRetry(0))
+			var transport *url.Error
+			if _, err := c.Increment(t.Context(), "k", 1); !errors.As(err, &transport) || !strings.Contains(err.Error(), "no reply within 10ms") {
+				t.Errorf("%v", err)
+			}
+			s, asked := server(t, answer, ok)
+			if _, err := connect(t, s, client.WithTimeout(200*time.Millisecond)).Increment(t.Context(), "k", 1); err != nil || asked.Load() < 2 {
+				t.Errorf("asked %d times: %v", asked.Load(), err)
+			}
+		})
+	}
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -149,135 +178,6 @@ func TestNewRefuses(t *testing.T) {
 	for _, url := range []string{"", "localhost:3333", "ftp://localhost", "http://"} {
 		if _, err := client.New(url); err == nil {
 			t.Errorf("%q is taken", url)
-		}
-	}
-}
-
-// Many goroutines, one request: a batcher sends sums, and each key as it is.
-func TestBatcher(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	sums := make(map[string]int64)
-	s, asked := server(t, func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		dec := json.NewDecoder(r.Body)
-		for {
-			var i client.Increment
-			if err := dec.Decode(&i); err == io.EOF {
-				break
-			} else if err != nil {
-				t.Error(err)
-				break
-			}
-			sums[i.Key] += i.Value
-		}
-		ok(w, r)
-	})
-	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour, MaxKeys: 3})
-	var adding sync.WaitGroup
-	keys := []string{"a", "\"\\\n<ключ>", "b", "c", "d"}
-	for range 20 {
-		adding.Go(func() {
-			for _, key := range keys {
-				if err := b.Add(t.Context(), key, 2); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	adding.Wait()
-	if err := b.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
-	for _, key := range keys {
-		if sums[key] != 40 {
-			t.Errorf("%q is %d, want 40: %v", key, sums[key], sums)
-		}
-	}
-	if asked.Load() == 0 {
-		t.Error("nothing was sent")
-	}
-	if err := b.Add(t.Context(), "a", 1); !errors.Is(err, client.ErrClosed) {
-		t.Errorf("%v after the close", err)
-	}
-}
-
-// What is refused is told of, to whom it concerns.
-func TestBatcherThatIsRefused(t *testing.T) {
-	t.Parallel()
-	s, _ := server(t, refuse(400, true))
-	var lost []client.Increment
-	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour, Failed: func(_ error, i []client.Increment) { lost = i }})
-	_ = b.Add(t.Context(), "a", 1)
-	if err := b.Flush(t.Context()); err != nil || !slices.Equal(lost, []client.Increment{{Key: "a", Value: 1}}) {
-		t.Errorf("%v, told of %v", err, lost)
-	}
-	b2 := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour})
-	_ = b2.Add(t.Context(), "a", 1)
-	if err := b2.Flush(t.Context()); err == nil {
-		t.Error("the refusal went unnoticed")
-	}
-	if err := errors.Join(b2.Close(t.Context()), b.Close(t.Context())); err != nil {
-		t.Error(err)
-	}
-}
-
-// A sum that would leave int64 is sent before it does.
-func TestBatcherAtTheEndOfInt64(t *testing.T) {
-	t.Parallel()
-	var bodies []string
-	s, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		bodies = append(bodies, string(body))
-		ok(w, r)
-	})
-	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour})
-	for _, value := range []int64{1<<63 - 1, 1} {
-		if err := b.Add(t.Context(), "k", value); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := b.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if want := []string{`{"key":"k","value":9223372036854775807}` + "\n", `{"key":"k","value":1}` + "\n"}; !slices.Equal(bodies, want) {
-		t.Errorf("%q", bodies)
-	}
-}
-
-// Whatever way a stream of events is cut, its end is not taken for one.
-func TestWatchComesBack(t *testing.T) {
-	t.Parallel()
-	var ids []string
-	s, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
-		ids = append(ids, r.Header.Get("Last-Event-ID"))
-		switch len(ids) {
-		case 1:
-			_, _ = io.WriteString(w, "retry: 1000\n\nevent: reset\ndata: {}\n\nid: a.1\ndata: {\"key\":\"k\",\"value\":1}\n\ndata: {\"key\":\"k\",\"val")
-		case 2:
-			refuse(503, true)(w, r)
-		default:
-			_, _ = io.WriteString(w, ": \n\nid: a.2\ndata: {\"key\":\"k\",\"deleted\":true}\n\n")
-		}
-	})
-	var kinds []string
-	for e, err := range connect(t, s).Watch(t.Context(), client.Selection{Keys: []string{"k"}}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		kinds = append(kinds, string(e.Kind))
-		if e.Kind == client.Deleted {
-			break
-		}
-	}
-	if got := strings.Join(kinds, " "); got != "reset changed deleted" || !slices.Equal(ids, []string{"", "a.1", "a.1"}) {
-		t.Errorf("events %s, ids %q", got, ids)
-	}
-	mistaken, _ := server(t, refuse(400, true))
-	for _, err := range connect(t, mistaken).Watch(t.Context(), client.Selection{}) {
-		if err == nil {
-			t.Error("an event from nowhere")
 		}
 	}
 }

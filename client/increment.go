@@ -26,7 +26,7 @@ const (
 
 // Counted is the reply to increments that have been counted.
 type Counted struct {
-	Ack     Ack    `json:"ack"`     // what holds, which may be less than was asked for
+	Ack     Ack    `json:"ack"`     // what holds, which may be less than was asked for: Memory where the stream stays away
 	Receipt string `json:"receipt"` // what a read can wait for
 	Value   *int64 `json:"value"`   // the key's total, of one increment that was Applied
 }
@@ -81,22 +81,28 @@ func (c *Client) count(ctx context.Context, path, contentType string, body []byt
 	}
 	// What is in memory for want of time would be lost in a crash. Under a key
 	// it can be sent again, until it is as safe as was asked for.
+	unsure := false
 	err = c.retrying(ctx, r.again, func() error {
-		if err := c.once(ctx, r, &counted); err != nil {
-			return err
+		err := c.once(ctx, r, &counted)
+		if err == nil && r.again && counted.Ack == Memory && (o.ack == Stored || o.ack == Applied) {
+			err = ErrInMemory
 		}
-		if r.again && counted.Ack == Memory && (o.ack == Stored || o.ack == Applied) {
-			return errInMemory
+		var p *Problem
+		if errors.As(err, &p) {
+			p.Unsure = unsure
 		}
-		return nil
+		unsure = unsure || mayCount(err)
+		return err
 	})
-	if errors.Is(err, errInMemory) {
+	if errors.Is(err, ErrInMemory) {
 		err = nil // it is counted, and says how
 	}
 	return counted, err
 }
 
-var errInMemory = errors.New("counted in memory, and not stored in time")
+// ErrInMemory : what should be stored is counted in memory, and was not stored
+// in time. It is lost if the server dies first.
+var ErrInMemory = errors.New("counted in memory, and not stored in time")
 
 // appendLines appends increments as NDJSON.
 func appendLines(dst []byte, increments []Increment) []byte {

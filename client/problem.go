@@ -17,7 +17,12 @@ type Problem struct {
 	Title      string        `json:"title"`
 	Detail     string        `json:"detail"`
 	Field      string        `json:"field"` // at fault, where one is
+	Index      *int          `json:"index"` // of the increment at fault among many, from 0; nil where none is
 	RetryAfter time.Duration `json:"-"`     // 0 where the server does not say
+
+	// Unsure says that an earlier try of the same call had no reply, or one that
+	// promised less than was asked for: that one may count.
+	Unsure bool `json:"-"`
 
 	own bool // it is the service's own, not a proxy's
 }

@@ -56,11 +56,7 @@ func (c *Client) retrying(ctx context.Context, again bool, try func() error) err
 func mayRetry(err error, again bool) bool {
 	var p *Problem
 	if !errors.As(err, &p) {
-		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "dial" {
-			return true // it never left
-		}
-		return again
+		return neverLeft(err) || again && !errors.Is(err, errStrange)
 	}
 	switch p.Status {
 	case http.StatusServiceUnavailable:
@@ -71,6 +67,19 @@ func mayRetry(err error, again bool) bool {
 		return again
 	}
 	return false
+}
+
+// neverLeft says whether a request failed before any of it was sent.
+func neverLeft(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// mayCount says whether a try that did not do what was asked for may have
+// counted. The service's own refusal did not; a proxy may not know.
+func mayCount(err error) bool {
+	var p *Problem
+	return err != nil && !neverLeft(err) && (!errors.As(err, &p) || !p.own)
 }
 
 // newKey makes an idempotency key that nobody else has.

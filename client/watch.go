@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,7 +56,7 @@ func (c *Client) Watch(ctx context.Context, s Selection) iter.Seq2[Event, error]
 	return func(yield func(Event, error) bool) {
 		w := &watch{client: c, path: withQuery("/v1/watch", q), yield: yield}
 		for ctx.Err() == nil {
-			err := c.retrying(ctx, true, func() error { return w.stream(ctx) })
+			err := w.stream(ctx)
 			if w.enough {
 				return
 			}
@@ -78,29 +80,67 @@ type watch struct {
 	enough bool   // the caller wants no more
 }
 
-// stream reads one stream to its end. That it was cut off is no error, once it
-// has told something.
+// stream opens a stream and reads it to its end. The time for trying again is
+// that for opening it: one that was open was a success, however long nothing
+// changed, and that it was cut off is no error.
 func (w *watch) stream(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	var events *events
+	err := w.client.retrying(ctx, true, func() (err error) {
+		events, err = w.open(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer events.close()
+	quiet := time.AfterFunc(silence, events.cancel)
+	defer quiet.Stop()
+	return w.read(events.body, func() { quiet.Reset(silence) })
+}
+
+// events is a stream that is open.
+type events struct {
+	body   io.ReadCloser
+	cancel context.CancelFunc // ends it from elsewhere
+}
+
+func (e *events) close() {
+	e.cancel()
+	_ = e.body.Close()
+}
+
+// open asks for a stream.
+func (w *watch) open(ctx context.Context) (*events, error) {
 	r := &call{method: http.MethodGet, path: w.path, header: http.Header{}}
 	if w.last != "" {
 		r.header.Set("Last-Event-ID", w.last)
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	if limit := w.client.timeout; limit > 0 {
+		late := time.AfterFunc(limit, func() { cancel(noReply(limit)) })
+		defer late.Stop()
+	}
 	res, err := w.client.send(ctx, r)
 	if err != nil {
-		return err
+		cancel(err)
+		return nil, err
 	}
-	defer res.Body.Close()
-	quiet := time.AfterFunc(silence, cancel)
-	defer quiet.Stop()
-	told := false
-	lines := bufio.NewScanner(res.Body)
+	e := &events{res.Body, func() { cancel(nil) }}
+	if media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); media != "text/event-stream" {
+		e.close()
+		return nil, fmt.Errorf("the reply to %s %s is %w: no stream of events but %q", r.method, r.path, errStrange, media)
+	}
+	return e, nil
+}
+
+// read tells of the events of a stream until it ends. Each line calls alive.
+func (w *watch) read(stream io.Reader, alive func()) error {
+	lines := bufio.NewScanner(stream)
 	lines.Buffer(make([]byte, 4<<10), maxEvent)
 	var name, data, id string
 	var named bool
 	for lines.Scan() {
-		quiet.Reset(silence)
+		alive()
 		field, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {
@@ -113,7 +153,6 @@ func (w *watch) stream(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				told = true
 				if !w.yield(e, nil) {
 					w.enough = true
 					return nil
@@ -128,13 +167,10 @@ func (w *watch) stream(ctx context.Context) error {
 			id, named = value, true
 		}
 	}
-	if err := lines.Err(); err != nil && !told {
-		return err
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("an event is longer than %d bytes", maxEvent)
 	}
-	if !told {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
+	return nil // it was cut off
 }
 
 func readEvent(name, data string) (Event, error) {

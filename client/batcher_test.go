@@ -1,0 +1,301 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/piccolo-counter/piccolo/client"
+)
+
+// Many goroutines, one request: a batcher sends sums, and each key as it is.
+func TestBatcher(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	sums := make(map[string]int64)
+	s, asked := server(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		dec := json.NewDecoder(r.Body)
+		for {
+			var i client.Increment
+			if err := dec.Decode(&i); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Error(err)
+				break
+			}
+			sums[i.Key] += i.Value
+		}
+		ok(w, r)
+	})
+	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour, MaxKeys: 3})
+	var adding sync.WaitGroup
+	keys := []string{"a", "\"\\\n<ключ>", "b", "c", "d"}
+	for range 20 {
+		adding.Go(func() {
+			for _, key := range keys {
+				if err := b.Add(t.Context(), key, 2); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	adding.Wait()
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, key := range keys {
+		if sums[key] != 40 {
+			t.Errorf("%q is %d, want 40: %v", key, sums[key], sums)
+		}
+	}
+	if asked.Load() == 0 {
+		t.Error("nothing was sent")
+	}
+	if err := b.Add(t.Context(), "a", 1); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("%v after the close", err)
+	}
+}
+
+// What is refused is told of, to whom it concerns.
+func TestBatcherThatIsRefused(t *testing.T) {
+	t.Parallel()
+	s, _ := server(t, refuse(400, true))
+	var lost []client.Increment
+	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour, Failed: func(_ error, i []client.Increment) { lost = i }})
+	_ = b.Add(t.Context(), "a", 1)
+	if err := b.Flush(t.Context()); err != nil || !slices.Equal(lost, []client.Increment{{Key: "a", Value: 1}}) {
+		t.Errorf("%v, told of %v", err, lost)
+	}
+	b2 := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour})
+	_ = b2.Add(t.Context(), "a", 1)
+	if err := b2.Flush(t.Context()); err == nil {
+		t.Error("the refusal went unnoticed")
+	}
+	if err := errors.Join(b2.Close(t.Context()), b.Close(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+// A sum that would leave int64 is sent before it does.
+func TestBatcherAtTheEndOfInt64(t *testing.T) {
+	t.Parallel()
+	var bodies []string
+	s, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies = append(bodies, string(body))
+		ok(w, r)
+	})
+	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour})
+	for _, value := range []int64{1<<63 - 1, 1} {
+		if err := b.Add(t.Context(), "k", value); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if want := []string{`{"key":"k","value":9223372036854775807}` + "\n", `{"key":"k","value":1}` + "\n"}; !slices.Equal(bodies, want) {
+		t.Errorf("%q", bodies)
+	}
+}
+
+// What is in memory only is not what was asked for, by default too: it is asked
+// for again under the same key, and told of in the end.
+func TestBatcherWithoutAStream(t *testing.T) {
+	t.Parallel()
+	var keys []string
+	s, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
+		keys = append(keys, r.Header.Get("Idempotency-Key"))
+		inMemory(w, r)
+	})
+	var failed error
+	b := connect(t, s, client.WithRetry(200*time.Millisecond)).NewBatcher(client.BatchOptions{
+		Interval: time.Hour, Failed: func(err error, _ []client.Increment) { failed = err },
+	})
+	_ = b.Add(t.Context(), "a", 1)
+	if err := b.Close(t.Context()); err != nil || !errors.Is(failed, client.ErrInMemory) {
+		t.Errorf("%v, told of %v", err, failed)
+	}
+	if len(keys) < 2 || len(slices.Compact(keys)) != 1 {
+		t.Errorf("keys %q: want one, again", keys)
+	}
+	b = connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour, Ack: client.Memory})
+	_ = b.Add(t.Context(), "a", 1)
+	if err := b.Close(t.Context()); err != nil {
+		t.Errorf("%v of what was asked for", err)
+	}
+}
+
+func inMemory(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusAccepted)
+	_, _ = io.WriteString(w, `{"ack":"memory","receipt":"p.0.1"}`)
+}
+
+// A server that takes the request and says nothing holds nobody up for longer
+// than the context lets it.
+func TestBatcherOfASilentServer(t *testing.T) {
+	t.Parallel()
+	s, _ := server(t, hang)
+	var lost []client.Increment
+	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour, Failed: func(_ error, i []client.Increment) { lost = i }})
+	_ = b.Add(t.Context(), "a", 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := b.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("flush: %v", err)
+	}
+	if err := b.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || len(lost) != 1 {
+		t.Errorf("close: %v, told of %v", err, lost)
+	}
+}
+
+// hang says nothing until the client has gone.
+func hang(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
+}
+
+// counter counts as the service does: whole requests, each key once. It refuses
+// keys that start with "bad" by their index, and bodies that are too long.
+type counter struct {
+	limit int
+
+	mu   sync.Mutex
+	seen map[string]bool
+	sums map[string]int64
+}
+
+func newCounter(limit int) *counter {
+	return &counter{limit: limit, seen: make(map[string]bool), sums: make(map[string]int64)}
+}
+
+func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	if len(body) > c.limit {
+		refuse(http.StatusRequestEntityTooLarge, true)(w, r)
+		return
+	}
+	var increments []client.Increment
+	for dec := json.NewDecoder(strings.NewReader(string(body))); dec.More(); {
+		var i client.Increment
+		_ = dec.Decode(&i)
+		if strings.HasPrefix(i.Key, "bad") {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprintf(w, `{"status":400,"detail":"increment %d","field":"key","index":%[1]d}`, len(increments))
+			return
+		}
+		increments = append(increments, i)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if key := r.Header.Get("Idempotency-Key"); !c.seen[key] {
+		c.seen[key] = true
+		for _, i := range increments {
+			c.sums[i.Key] += i.Value
+		}
+	}
+	ok(w, r)
+}
+
+// What the server refuses takes nothing else with it, and what is too much for a
+// request goes in several.
+func TestBatcherSendsTheRest(t *testing.T) {
+	t.Parallel()
+	const keys = 500
+	c := newCounter(2000) // bytes: some 80 keys
+	s, _ := server(t, c.ServeHTTP)
+	var lost []string
+	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour, Failed: func(err error, refused []client.Increment) {
+		var p *client.Problem
+		if !errors.As(err, &p) || p.Unsure {
+			t.Errorf("%v", err)
+		}
+		for _, i := range refused {
+			lost = append(lost, i.Key)
+		}
+	}})
+	for i := range keys {
+		if err := b.Add(t.Context(), fmt.Sprint("k", i), int64(i)); err != nil {
+			t.Error(err)
+		}
+	}
+	huge := "bad" + strings.Repeat("x", 3000)
+	for _, key := range []string{"bad1", "bad2", huge} {
+		_ = b.Add(t.Context(), key, 1)
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	slices.Sort(lost)
+	if !slices.Equal(lost, []string{"bad1", "bad2", huge}) {
+		t.Errorf("told of %d: %.100q", len(lost), lost)
+	}
+	if len(c.sums) != keys {
+		t.Errorf("%d keys were counted, want %d", len(c.sums), keys)
+	}
+	for i := range keys {
+		if key := fmt.Sprint("k", i); c.sums[key] != int64(i) {
+			t.Errorf("%s is %d", key, c.sums[key])
+		}
+	}
+}
+
+// What may have been counted is not sent again under another key: a refusal
+// speaks for one try only.
+func TestBatcherAfterALostReply(t *testing.T) {
+	t.Parallel()
+	c := newCounter(1 << 20)
+	s, _ := server(t,
+		func(w http.ResponseWriter, r *http.Request) {
+			c.ServeHTTP(discard{w}, r)
+			cut(w, r)
+		},
+		refuse(http.StatusRequestEntityTooLarge, true), // an ingress with other settings
+		c.ServeHTTP)
+	var failed error
+	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour, Failed: func(err error, _ []client.Increment) { failed = err }})
+	_ = b.Add(t.Context(), "a", 1)
+	_ = b.Add(t.Context(), "b", 1)
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	var p *client.Problem
+	if !errors.As(failed, &p) || !p.Unsure || c.sums["a"] != 1 || c.sums["b"] != 1 {
+		t.Errorf("told of %v, counted %v", failed, c.sums)
+	}
+}
+
+// discard is a reply that never arrives.
+type discard struct{ http.ResponseWriter }
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
+
+// A batch fits into one message, however long its keys.
+func TestBatcherBoundsBytes(t *testing.T) {
+	t.Parallel()
+	c := newCounter(1 << 20)
+	s, asked := server(t, c.ServeHTTP)
+	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour})
+	const keys = 2000
+	for i := range keys {
+		if err := b.Add(t.Context(), fmt.Sprintf("%01000d", i), 1); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := b.Close(t.Context()); err != nil || len(c.sums) != keys || asked.Load() < 4 {
+		t.Errorf("%v, %d keys in %d requests", err, len(c.sums), asked.Load())
+	}
+}

@@ -45,6 +45,8 @@ func (f *clientFlags) connect() (*client.Client, error) {
 	return c, nil
 }
 
+var errInterrupted = errors.New("interrupted")
+
 // explain says what to do about a call that failed, and tells a service that is
 // not there from one that refuses.
 func (f *clientFlags) explain(err error) error {
@@ -53,6 +55,8 @@ func (f *clientFlags) explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
 	case errors.As(err, &problem) && problem.Status == http.StatusUnauthorized:
 		return fmt.Errorf("%w: name one with --token-file FILE or $PICCOLO_TOKEN", err)
 	case errors.As(err, &problem) && problem.Status == http.StatusServiceUnavailable:

@@ -1,109 +1,131 @@
 package main
 
 import (
-	"encoding/json"
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	neturl "net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
-	"time"
-	"unicode/utf8"
-
-	"pgregory.net/rapid"
-
-	"github.com/piccolo-counter/piccolo/client"
 )
 
-func TestParseLine(t *testing.T) {
-	for line, want := range map[string]client.Increment{
-		"visits":                          {Key: "visits", Value: 1},
-		"visits 3":                        {Key: "visits", Value: 3},
-		"a key\t-3":                       {Key: "a key", Value: -3},
-		"7":                               {Key: "7", Value: 1},
-		`{"value":-5,"key":"a \u006b\n"}`: {Key: "a k\n", Value: -5},
-	} {
-		if got, err := parseLine([]byte(line)); err != nil || got != want {
-			t.Errorf("%q: %+v, %v; want %+v", line, got, err, want)
-		}
+// counting is piccolo incr --stdin in a process of its own.
+func counting(t *testing.T, input string, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
+	t.Helper()
+	in, err := os.Open(input)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, line := range []string{
-		"a key", "visits 1.5", "visits 9223372036854775808", `{"key":"a"}`, `{"key":"a","value":1.5}`, `{"key":"a","value":1}}`,
-		`{"key":"a","value":1,"more":2}`, "{\"key\":\"\xff\",\"value\":1}", `{`,
-	} {
-		if got, err := parseLine([]byte(line)); err == nil {
-			t.Errorf("%q is read as %+v", line, got)
-		}
-	}
+	t.Cleanup(func() { _ = in.Close() })
+	stderr = new(bytes.Buffer)
+	cmd = exec.CommandContext(t.Context(), os.Args[0], append([]string{"-test.run=^TestAsPiccolo$", "--", "incr", "--stdin"}, args...)...)
+	cmd.Env = append(os.Environ(), "TEST_AS_PICCOLO=1")
+	cmd.Stdin, cmd.Stderr = in, stderr
+	return cmd, stderr
 }
 
-// Whatever a line of JSON is read as, encoding/json reads it, too.
-func TestParseLineOfJSON(t *testing.T) {
-	part := rapid.SampledFrom([]string{"{", "}", `"key"`, `"value"`, `"Key"`, ":", ",", "1", "-7", "1.5", "null", `"a"`, `"\u00e9"`, "\xff", " "})
-	rapid.Check(t, func(t *rapid.T) {
-		line := "{" + strings.Join(rapid.SliceOfN(part, 0, 12).Draw(t, "parts"), "")
-		if rapid.Bool().Draw(t, "whole") {
-			line = fmt.Sprintf(`{%q:%s,"value":%s}`, "key", part.Draw(t, "key"), part.Draw(t, "value"))
-		}
-		got, err := parseLine([]byte(line))
-		if err != nil {
+// outcome is the exit code of a command.
+func outcome(t *testing.T, err error) int {
+	t.Helper()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	t.Fatal(err)
+	return 0
+}
+
+var resumeID = regexp.MustCompile(`--resume-id (\w+)`)
+
+// An input that is interrupted when a chunk has been counted and its reply is on
+// the way goes on under its name, which was there from the beginning, and every
+// line of it counts once.
+func TestInputIsInterruptedAndResumed(t *testing.T) {
+	const lines = 3*chunkLines + 500
+	input := filepath.Join(t.TempDir(), "input")
+	var text strings.Builder
+	for i := range lines {
+		fmt.Fprintf(&text, "k%d %d\n", i%7, i)
+	}
+	if err := os.WriteFile(input, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startAllInOne(t, "--listen", "127.0.0.1:0")
+	api, err := neturl.Parse(p.api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	var cmd *exec.Cmd
+	forward := httputil.NewSingleHostReverseProxy(api)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 2 {
+			forward.ServeHTTP(httptest.NewRecorder(), r)
+			_ = cmd.Process.Signal(syscall.SIGINT)
+			<-r.Context().Done()
 			return
 		}
-		var want client.Increment
-		if err := json.Unmarshal([]byte(line), &want); err != nil || got != want || !utf8.ValidString(got.Key) {
-			t.Errorf("%q: %+v, encoding/json says %+v, %v", line, got, want, err)
-		}
-	})
-}
-
-// The chunks of an input are the same however often it is read, and together
-// are all of it: blank lines, however many, end nothing.
-func TestChunksOfLines(t *testing.T) {
-	var input strings.Builder
-	for i := range 25_000 {
-		fmt.Fprintf(&input, "k%d 1\n", i)
+		forward.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	cmd, stderr := counting(t, input, "--server", proxy.URL)
+	code := outcome(t, cmd.Run())
+	said := stderr.String()
+	ids := resumeID.FindAllStringSubmatch(said, -1)
+	if code != 1 || !strings.Contains(said, "stopped after 10,000 lines were counted: interrupted: to go on,") || len(ids) != 2 || ids[0][1] != ids[1][1] {
+		t.Fatalf("exit %d: %s", code, said)
 	}
-	input.WriteString(strings.Repeat("\n", 2*chunkBytes))
-	input.WriteString("last 1")
-	lines := newInput(strings.NewReader(input.String()))
-	var sizes []int
-	total := 0
-	for {
-		increments, read, err := lines.chunk()
-		if err != nil {
-			t.Fatal(err)
+	for range 2 { // and what is counted to its end may be given again
+		cmd, stderr = counting(t, input, "--server", p.api, "--resume-id", ids[0][1])
+		if err := cmd.Run(); err != nil || !strings.Contains(stderr.String(), "30,500 increments counted") {
+			t.Fatalf("%v: %s", err, stderr)
 		}
-		if read == 0 {
-			break
+		want := make(map[string]int64)
+		for i := range lines {
+			want[fmt.Sprintf("k%d", i%7)] += int64(i)
 		}
-		sizes = append(sizes, len(increments))
-		total += len(increments)
-	}
-	if total != 25_001 || sizes[0] != chunkLines || sizes[1] != chunkLines {
-		t.Errorf("%d increments in chunks of %v", total, sizes)
+		for key, sum := range want {
+			if code, stdout, stderr := piccoloRun(t, "get", "--server", p.api, key); code != 0 || strings.TrimSpace(stdout) != fmt.Sprint(sum) {
+				t.Errorf("%s: exit %d, %s%s; want %d", key, code, stdout, stderr, sum)
+			}
+		}
 	}
 }
 
-// The line that shows the progress never fills the terminal, and gives up the
-// bar before the numbers.
-func TestProgressText(t *testing.T) {
-	file := progress{size: 2000, read: 999}
-	for _, c := range []struct {
-		p       progress
-		columns int
-		want    string
-	}{
-		{file, 80, "[==============                ]  49 %  1,234,567 counted, 617,283/s"},
-		{file, 53, "[======        ]  49 %  1,234,567 counted, 617,283/s"},
-		{file, 40, " 49 %  1,234,567 counted, 617,283/s"},
-		{file, 20, " 49 %  1,234,567 co"},
-		{file, 0, ""},
-		{progress{read: 999}, 80, "1,234,567 counted, 617,283/s"}, // from a pipe
-		{progress{size: 2000, read: 2001}, 80, "[==============================] 100 %  1,234,567 counted, 617,283/s"}, // a last line without its end
-	} {
-		if got := c.p.text(1_234_567, 2*time.Second, c.columns); got != c.want || len(got) >= max(c.columns, 1) {
-			t.Errorf("%d of %d bytes, %d columns: %q, want %q", c.p.read, c.p.size, c.columns, got, c.want)
-		}
+// What is counted in memory only, for the stream is away, is not counted: the
+// input stops there, unless that is what was asked for.
+func TestInputWithoutAStream(t *testing.T) {
+	input := filepath.Join(t.TempDir(), "input")
+	if err := os.WriteFile(input, []byte("a 1\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if got := (&progress{}).text(5, 0, 80); got != "5 counted, 5,000/s" {
-		t.Errorf("at once: %q", got)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = io.WriteString(w, `{"ack":"memory","receipt":"p.0.1"}`)
+	}))
+	defer api.Close()
+	for ack, want := range map[string]int{"memory": 0, "stored": exitBroken, "applied": exitBroken} {
+		cmd, stderr := counting(t, input, "--server", api.URL, "--retry-for", "100ms", "--ack", ack)
+		code, said := outcome(t, cmd.Run()), ""
+		if said = stderr.String(); code != want || (want != 0) != strings.Contains(said, "in memory, and not stored in time") {
+			t.Errorf("%s: exit %d: %s", ack, code, said)
+		}
+		if !resumeID.MatchString(said) {
+			t.Errorf("%s: no way to go on: %s", ack, said)
+		}
 	}
 }

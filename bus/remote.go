@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 
@@ -36,6 +37,13 @@ func Connect(r Remote, name string, log *slog.Logger) (*Bus, error) {
 		return nil, fmt.Errorf("connect to NATS at %s: %w: %s", r.URL, err, r.advice(err))
 	}
 	return b, nil
+}
+
+// Away says whether an error of Connect is that no server answers, rather than
+// that one refuses.
+func Away(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &op) && op.Op == "dial"
 }
 
 func (r *Remote) options() (opts []nats.Option, err error) {

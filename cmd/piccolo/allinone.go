@@ -37,13 +37,13 @@ type allInOneCmd struct {
 	stopFlags    `embed:""`
 	traceFlags   `embed:""`
 
-	NATSListen string `name:"nats-listen" help:"Address of the embedded NATS server; off for this process only." default:"127.0.0.1:4222" placeholder:"ADDR"`
+	NATSListen string `name:"nats-listen" help:"Address of the embedded NATS server; off for this process only, so that piccolo top, backlog, verify and stream cannot look at it." default:"127.0.0.1:4222" placeholder:"ADDR"`
 	Sync       string `help:"When the stream is fsynced: always, before every acknowledgement; or at an interval, which loses increments in a power cut." enum:"always,interval" default:"always" placeholder:"MODE"`
 }
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *allInOneCmd) Validate() error {
-	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate(), c.streamFlags.Validate(), c.gearFlags.check(), c.traceFlags.check())
+	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate(), c.streamFlags.Validate(), c.gearFlags.Validate(), c.traceFlags.Validate(), c.stopFlags.Validate())
 }
 
 func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err error) {

@@ -59,9 +59,11 @@ func (f *clientFlags) explain(err error) error {
 		return errInterrupted
 	case errors.As(err, &problem) && problem.Status == http.StatusUnauthorized:
 		return fmt.Errorf("%w: name one with --token-file FILE or $PICCOLO_TOKEN", err)
-	case errors.As(err, &problem) && problem.Status == http.StatusServiceUnavailable:
-		return broken(err)
 	case errors.As(err, &problem):
+		switch problem.Status {
+		case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+			return broken(err)
+		}
 		return err
 	case errors.As(err, &transport):
 		return broken(fmt.Errorf("no answer from %s: %w: start it with piccolo all-in-one, or say where it is with --server", f.Server, transport.Err))

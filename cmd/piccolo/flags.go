@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/units"
-
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
 	"github.com/piccolo-counter/piccolo/otlp"
@@ -33,14 +31,14 @@ type adminFlags struct {
 type ingressFlags struct {
 	accessFlags `embed:""`
 
-	Listen        string           `help:"Address of the API." default:":3333" placeholder:"ADDR"`
-	Ack           piccolo.Ack      `help:"What a reply waits for when the request does not say: memory, stored or applied." default:"stored" placeholder:"MODE"`
-	AckTimeout    time.Duration    `help:"How long it waits at most, before it is 202." default:"5s" placeholder:"D"`
-	FlushInterval time.Duration    `help:"The longest that a delta nobody waits for stays in memory." default:"20ms" placeholder:"D"`
-	MaxKeys       int              `help:"Distinct keys kept in memory, 503 above." default:"1000000" placeholder:"N"`
-	MaxBody       units.Base2Bytes `help:"The largest request body." default:"16MiB" placeholder:"B"`
-	MaxKeyBytes   int              `help:"The longest key, in bytes." default:"512" placeholder:"B"`
-	MaxWatchers   int              `help:"Clients that watch at the same time, 503 above." default:"256" placeholder:"N"`
+	Listen        string        `help:"Address of the API." default:":3333" placeholder:"ADDR"`
+	Ack           piccolo.Ack   `help:"What a reply waits for when the request does not say: memory, stored or applied." default:"stored" placeholder:"MODE"`
+	AckTimeout    time.Duration `help:"How long it waits at most, before it is 202." default:"5s" placeholder:"D"`
+	FlushInterval time.Duration `help:"The longest that a delta nobody waits for stays in memory." default:"20ms" placeholder:"D"`
+	MaxKeys       int           `help:"Distinct keys kept in memory, 503 above." default:"1000000" placeholder:"N"`
+	MaxBody       byteSize      `help:"The largest request body, in bytes or as in 16MiB." default:"16MiB" placeholder:"B"`
+	MaxKeyBytes   int           `help:"The longest key, in bytes." default:"512" placeholder:"B"`
+	MaxWatchers   int           `help:"Clients that watch at the same time, 503 above." default:"256" placeholder:"N"`
 }
 
 func (f *ingressFlags) Validate() error {
@@ -122,7 +120,7 @@ type gearFlags struct {
 	Freshness time.Duration `help:"How old an increment may be when it is committed: under load, flushes and commits are as rare as that lets them be." default:"40ms" placeholder:"D"`
 }
 
-func (f *gearFlags) check() error {
+func (f *gearFlags) Validate() error {
 	if f.Freshness < 0 {
 		return errors.New("--freshness must not be negative")
 	}
@@ -130,15 +128,18 @@ func (f *gearFlags) check() error {
 }
 
 type streamFlags struct {
-	Partitions     int              `help:"Slices of the key space, each with its own writer. Once the stream exists, only piccolo stream repartition changes it." default:"1" placeholder:"N"`
-	StreamMaxBytes units.Base2Bytes `help:"What the stream may hold; when full, the API says 503." default:"1GiB" placeholder:"B"`
+	Partitions     int      `help:"Slices of the key space, each with its own writer. Once the stream exists, only piccolo stream repartition changes it." default:"1" placeholder:"N"`
+	StreamMaxBytes byteSize `help:"What the stream may hold, in bytes or as in 1GiB; when full, the API says 503." default:"1GiB" placeholder:"B"`
 }
+
+// minStream is what a stream has to hold to be of use: some batches.
+const minStream = 16 * byteSize(1<<10)
 
 func (f *streamFlags) Validate() error {
 	if f.Partitions < 1 || f.Partitions > piccolo.MaxPartitions {
 		return errPartitions
 	}
-	if f.StreamMaxBytes < 1 {
+	if f.StreamMaxBytes < minStream {
 		return errStreamMaxBytes
 	}
 	return nil
@@ -146,7 +147,7 @@ func (f *streamFlags) Validate() error {
 
 var (
 	errPartitions     = fmt.Errorf("--partitions must be from 1 to %d", piccolo.MaxPartitions)
-	errStreamMaxBytes = errors.New("--stream-max-bytes must be at least 1: a stream without a bound would fill the disk")
+	errStreamMaxBytes = fmt.Errorf("--stream-max-bytes must be at least %s: a stream without a bound, which 0 is to a NATS server, would fill the disk", minStream)
 )
 
 type natsFlags struct {
@@ -172,11 +173,16 @@ func (f *natsFlags) connect(command string, log *slog.Logger) (*bus.Bus, error) 
 	return f.connectAs(role, command, log)
 }
 
-// connectAs connects as a user of a role.
+// connectAs connects as a user of a role. A server that is away is one that is
+// not ready.
 func (f *natsFlags) connectAs(role bus.Role, command string, log *slog.Logger) (*bus.Bus, error) {
-	return bus.Connect(bus.Remote{
+	conn, err := bus.Connect(bus.Remote{
 		URL: f.NATS, Creds: f.NATSCreds, NKey: f.NATSNKey, CA: f.NATSCA, Cert: f.NATSCert, Key: f.NATSKey, Role: role,
 	}, "piccolo "+command, log)
+	if bus.Away(err) {
+		err = broken(fmt.Errorf("%w (an all-in-one that was started with --nats-listen off lets no other process in)", err))
+	}
+	return conn, err
 }
 
 // natsCommand is the nats command that connects to the same server as the same
@@ -213,7 +219,7 @@ type traceFlags struct {
 	OTLP string `name:"otlp" help:"Collector of traces, for OTLP in JSON over HTTP, as in http://127.0.0.1:4318; none where it is not given." env:"PICCOLO_OTLP,OTEL_EXPORTER_OTLP_ENDPOINT" default:"" placeholder:"URL"`
 }
 
-func (f *traceFlags) check() error {
+func (f *traceFlags) Validate() error {
 	if f.OTLP == "" {
 		return nil
 	}
@@ -225,6 +231,13 @@ func (f *traceFlags) check() error {
 
 type stopFlags struct {
 	StopTimeout time.Duration `help:"How long a stop may take: two fifths for increments on their way into the stream, two fifths for batches on their way into the database." default:"20s" placeholder:"D"`
+}
+
+func (f *stopFlags) Validate() error {
+	if f.StopTimeout <= 0 {
+		return errors.New("--stop-timeout must be more than 0")
+	}
+	return nil
 }
 
 // drain is how long each of ingress and writer has to empty itself; the rest is

@@ -168,7 +168,7 @@ func (c *verifyCmd) offline(ctx context.Context, log *slog.Logger, reader *sqlit
 	}
 	unlock, err := lockDir(c.Data) // and nobody starts meanwhile
 	if err != nil {
-		return fmt.Errorf("%w; or verify it while it runs, without --offline", err)
+		return fmt.Errorf("%w; or verify it while it runs, without --offline, which takes that its NATS server can be reached: --nats-listen is not off", err)
 	}
 	defer unlock()
 	e := new(evidence)

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
 )
@@ -31,7 +28,8 @@ type writerCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *writerCmd) Validate() error {
-	return errors.Join(c.writerFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.check(), c.traceFlags.check())
+	_, partitions := parsePartitions(c.Partition)
+	return errors.Join(partitions, c.writerFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.Validate(), c.traceFlags.Validate(), c.stopFlags.Validate())
 }
 
 func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
@@ -65,7 +63,7 @@ func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
 	if err := store.SetPartitions(ctx, count); err != nil {
 		return err
 	}
-	owned, err := parsePartitions(c.Partition, count)
+	owned, err := ownedPartitions(c.Partition, count)
 	if err != nil {
 		return err
 	}
@@ -94,37 +92,4 @@ func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
 		named{"database", newLookout(store.Check)},
 		named{"writer", writer},
 	)
-}
-
-// parsePartitions reads a list like 0,2-3 of partitions below count; an empty
-// list means all.
-func parsePartitions(list string, count int) ([]int, error) {
-	if list == "" {
-		return allPartitions(count), nil
-	}
-	owned := make(map[int]bool)
-	for part := range strings.SplitSeq(list, ",") {
-		first, last, ranged := strings.Cut(part, "-")
-		if !ranged {
-			last = first
-		}
-		from, err1 := strconv.Atoi(first)
-		to, err2 := strconv.Atoi(last)
-		if err1 != nil || err2 != nil || from < 0 || to < from {
-			return nil, fmt.Errorf("--partition %q: %q is neither a number nor a range like 2-3", list, part)
-		}
-		if to >= count {
-			return nil, fmt.Errorf("--partition %q: the stream has %d partitions, numbered from 0", list, count)
-		}
-		for partition := from; partition <= to; partition++ {
-			owned[partition] = true
-		}
-	}
-	var partitions []int
-	for _, partition := range allPartitions(count) {
-		if owned[partition] {
-			partitions = append(partitions, partition)
-		}
-	}
-	return partitions, nil
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/units"
-
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
 )
@@ -26,9 +24,9 @@ type streamInitCmd struct {
 	natsFlags `embed:""`
 
 	// Those that are not given are nil.
-	Partitions     *int              `help:"Slices of the key space, each with its own writer: 1 where there is no stream yet. Of one that exists, only piccolo stream repartition changes it." placeholder:"N"`
-	Replicas       *int              `help:"On how many servers of the cluster the stream is kept: 1 where there is none yet, else as many as before." placeholder:"N"`
-	StreamMaxBytes *units.Base2Bytes `help:"What the stream may hold, above which the API says 503: 1GiB where there is none yet, else as much as before." placeholder:"B"`
+	Partitions     *int      `help:"Slices of the key space, each with its own writer: 1 where there is no stream yet. Of one that exists, only piccolo stream repartition changes it." placeholder:"N"`
+	Replicas       *int      `help:"On how many servers of the cluster the stream is kept: 1 where there is none yet, else as many as before." placeholder:"N"`
+	StreamMaxBytes *byteSize `help:"What the stream may hold, in bytes or as in 1GiB, above which the API says 503: 1GiB where there is none yet, else as much as before." placeholder:"B"`
 }
 
 // Validate is here since Go promotes none of two methods of the same name.
@@ -38,7 +36,7 @@ func (c *streamInitCmd) Validate() error {
 		return errPartitions
 	case c.Replicas != nil && *c.Replicas < 1:
 		return errors.New("--replicas must be at least 1")
-	case c.StreamMaxBytes != nil && *c.StreamMaxBytes < 1:
+	case c.StreamMaxBytes != nil && *c.StreamMaxBytes < minStream:
 		return errStreamMaxBytes
 	}
 	return c.natsFlags.Validate()
@@ -63,7 +61,7 @@ func (c *streamInitCmd) Run(log *slog.Logger, out output) error {
 		return err
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "stream %s: partitions %d, replicas %d, at most %s\n", bus.Stream, p.Partitions, p.Replicas, units.Base2Bytes(p.MaxBytes))
+	fmt.Fprintf(&text, "stream %s: partitions %d, replicas %d, at most %s\n", bus.Stream, p.Partitions, p.Replicas, byteSize(p.MaxBytes))
 	for _, change := range p.Changed {
 		fmt.Fprintf(&text, "changed: %s from %s to %s\n", change.Setting, change.From, change.To)
 	}

@@ -63,8 +63,28 @@ func (e lockedError) Error() string {
 	return fmt.Sprintf("in use by another piccolo (process %s)", e.pid)
 }
 
+// lockFile takes the lock at path. While it was waited for, somebody may have
+// moved the file away; a lock on that would keep nobody from what is there now.
 func lockFile(path string, log *slog.Logger) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	for {
+		f, err := flock(path, log)
+		if err != nil {
+			return nil, err
+		}
+		if !isAt(f, path) {
+			_ = f.Close()
+			continue
+		}
+		if err := f.Truncate(0); err == nil {
+			_, _ = fmt.Fprintln(f, os.Getpid()) // for whoever finds it taken
+		}
+		return func() { _ = f.Close() }, nil
+	}
+}
+
+// flock opens the file at path, and takes the lock on what it has opened.
+func flock(path string, log *slog.Logger) (f *os.File, err error) {
+	f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -89,17 +109,24 @@ func lockFile(path string, log *slog.Logger) (unlock func(), err error) {
 		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
 		}
-		if err == nil {
+		if err == nil && isAt(f, path) {
 			log.Info("the other piccolo has ended, taking over", "lock", path)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if err := f.Truncate(0); err == nil {
-		_, _ = fmt.Fprintln(f, os.Getpid()) // for whoever finds it taken
+	return f, nil
+}
+
+// isAt says whether a file that is open is the one at path.
+func isAt(f *os.File, path string) bool {
+	open, err := f.Stat()
+	if err != nil {
+		return false
 	}
-	return func() { _ = f.Close() }, nil
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(open, there)
 }
 
 // glance is longer than holder has a lock.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -88,6 +89,48 @@ func TestHolder(t *testing.T) {
 		}
 		unlock()
 	}
+}
+
+// A lock that was moved away while a standby waited for it keeps nobody from the
+// database: the standby waits for who has the one that is there.
+func TestStandbyOfALockThatIsMovedAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := lockFile(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(lines, 3)
+	standby := make(chan func())
+	go func() {
+		unlock, err := lockFile(path, slog.New(slog.NewTextHandler(said, nil)))
+		if err != nil {
+			t.Error(err)
+		}
+		standby <- unlock
+	}()
+	<-said // that it stands by
+	if err := os.Rename(path, path+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	second, err := lockFile(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first()
+	select {
+	case <-standby:
+		t.Fatal("the standby took over beside the second")
+	case line := <-said:
+		if !strings.Contains(line, "standing by") {
+			t.Errorf("the standby says %q", line)
+		}
+	}
+	second()
+	unlock := <-standby
+	if _, err := lockFile(path, nil); !errors.As(err, new(lockedError)) {
+		t.Errorf("beside the standby: got error %v, want that it is locked", err)
+	}
+	unlock()
 }
 
 // lines takes what is written to a log.

@@ -22,7 +22,8 @@ import (
 // sum up to the numbers: in a stream that grew, the early days of a partition's
 // keys are in another's accounts. An account of no batches makes up for that on
 // either side, so that each database adds up: "moved-" and the other's id where
-// the partition came, "gone-" and the other's id where it went.
+// the partition came, "gone-" and the other's id where it went. The account of a
+// producer has batches, whatever that is called.
 
 func init() {
 	sqlite.MustRegisterDeterministicScalarFunction("piccolo_partition", 2,
@@ -55,7 +56,7 @@ func (s *Store) Receive(ctx context.Context, from *Store, partition, partitions 
 			return err
 		}
 		var tried bool
-		err = tx.scan([]any{&tried}, `SELECT count(*) > 0 FROM main.ledger WHERE producer = 'moved-' || ? AND "partition" = ?`, from.id, partition)
+		err = tx.scan([]any{&tried}, `SELECT count(*) > 0 FROM main.ledger WHERE producer = 'moved-' || ? AND batches = 0 AND "partition" = ?`, from.id, partition)
 		if err != nil {
 			return err
 		}
@@ -79,7 +80,7 @@ func (s *Store) Receive(ctx context.Context, from *Store, partition, partitions 
 		for _, query := range []string{
 			`INSERT INTO main.numbers SELECT * FROM source.numbers WHERE piccolo_partition(key, :n) = :p`,
 			`INSERT INTO main.quarantine (key, value, at) SELECT key, value, at FROM source.quarantine WHERE piccolo_partition(key, :n) = :p`,
-			`INSERT INTO main.ledger SELECT * FROM source.ledger WHERE "partition" = :p AND producer NOT LIKE 'gone-%'`,
+			`INSERT INTO main.ledger SELECT * FROM source.ledger WHERE "partition" = :p AND ` + goes,
 			`INSERT INTO main.tokens SELECT * FROM source.tokens WHERE "partition" = :p`,
 			`INSERT INTO main.positions SELECT * FROM source.positions WHERE "partition" = :p`,
 			`UPDATE main.identity SET partitions = :n`,
@@ -99,7 +100,7 @@ func (s *Store) Forget(ctx context.Context, to *Store, partition, partitions int
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var received bool
-	err := to.conn.QueryRowContext(ctx, `SELECT count(*) > 0 FROM ledger WHERE producer = 'moved-' || ? AND "partition" = ?`, s.id, partition).Scan(&received)
+	err := to.conn.QueryRowContext(ctx, `SELECT count(*) > 0 FROM ledger WHERE producer = 'moved-' || ? AND batches = 0 AND "partition" = ?`, s.id, partition).Scan(&received)
 	if err != nil {
 		return explain(err)
 	}
@@ -153,6 +154,10 @@ func (tx *partitionTx) scan(dst []any, query string, args ...any) error {
 	return tx.tx.QueryRowContext(tx.ctx, query, args...).Scan(dst...)
 }
 
+// goes tells the accounts that go with a partition from those that say of one that
+// it went, and stay.
+const goes = `NOT (batches = 0 AND producer GLOB 'gone-*')`
+
 // held is what a partition's keys come to; the sum is modulo 2^64.
 type held struct{ count, sum int64 }
 
@@ -181,7 +186,7 @@ func (tx *partitionTx) numbers(schema string) (h held, err error) {
 func (tx *partitionTx) accounts(schema string) (sum int64, err error) {
 	var high, low int64
 	err = tx.scan([]any{&high, &low}, fmt.Sprintf(`SELECT `+fmt.Sprintf(halves, "sum")+
-		` FROM %s.ledger WHERE "partition" = ? AND producer NOT LIKE 'gone-%%'`, schema), tx.partition)
+		` FROM %s.ledger WHERE "partition" = ? AND `+goes, schema), tx.partition)
 	return high<<32 + low, err
 }
 
@@ -190,7 +195,7 @@ func (tx *partitionTx) remove() error {
 	for _, query := range []string{
 		`DELETE FROM main.numbers WHERE piccolo_partition(key, :n) = :p`,
 		`DELETE FROM main.quarantine WHERE piccolo_partition(key, :n) = :p`,
-		`DELETE FROM main.ledger WHERE "partition" = :p AND producer NOT LIKE 'gone-%'`,
+		`DELETE FROM main.ledger WHERE "partition" = :p AND ` + goes,
 		`DELETE FROM main.tokens WHERE "partition" = :p`,
 		`DELETE FROM main.positions WHERE "partition" = :p`,
 	} {

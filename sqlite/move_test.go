@@ -129,6 +129,33 @@ func TestMoveAgain(t *testing.T) {
 	dbA.want(t, whole, "1")
 }
 
+// A producer may be called as the accounts are that make up for a move: its
+// batches go with the partition all the same, and count once.
+func TestMoveWhateverTheProducer(t *testing.T) {
+	for _, producer := range []string{"gone-fishing", "GONE-away", "gone-0123456789abcdef", "moved-on", "ancestor"} {
+		a, dbA := openNew(t)
+		b, dbB := openNew(t)
+		f := foldOf(new(piccolo.Ledger), batchOf(producer, 1, piccolo.Delta{Key: "k", Value: 7}))
+		if _, err := a.Commit(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		for _, way := range [][2]*sqlite.Store{{a, b}, {b, a}, {a, b}} {
+			move(t, way[0], way[1], 0, 1)
+			dbA.want(t, whole, "1")
+			dbB.want(t, whole, "1")
+			for i, want := range []bool{false, true} {
+				ledger, err := way[i].Ledger(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := ledger.Folded(piccolo.BatchID{Producer: producer, Seq: 1}); got != want {
+					t.Errorf("the batch of %s is known to %s: %v, want %v", producer, way[i].Path(), got, want)
+				}
+			}
+		}
+	}
+}
+
 // What would be lost is refused.
 func TestMoveRefuses(t *testing.T) {
 	a, _ := filled(t, 10)

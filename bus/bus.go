@@ -34,6 +34,7 @@ const (
 	metaVersion     = "piccolo.version"
 	metaDatabase    = "piccolo.database" // of a consumer: the id of the database that has the partition
 	metaWriter      = "piccolo.writer"   // of a consumer: the writer that serves it, named at random
+	metaMove        = "piccolo.move"     // of a consumer: the move that brought the partition to its database, named at random
 	headerKeys      = "Piccolo-Keys"
 	headerIncrement = "Piccolo-Increments"
 	contentType     = "Content-Type"

@@ -57,12 +57,14 @@ func (b *Bus) consumer(ctx context.Context, partition int) (_ jetstream.Consumer
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
-	b.owner.taken.Store(partition, true)
+	b.owner.taken.Store(partition, have.CachedInfo().Config.Metadata[metaMove])
 	return have, nil
 }
 
 func (b *Bus) makeConsumer(ctx context.Context, partition int) (c jetstream.Consumer, err error) {
-	config := consumerConfig(partition, b.owner.metadata())
+	move, _ := b.owner.taken.Load(partition) // where this is a consumer made anew
+	known, _ := move.(string)
+	config := consumerConfig(partition, b.owner.metadata(known))
 	err = pastClearing(ctx, noStoreOfConsumer, func() (err error) {
 		c, err = again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 			return b.js.CreateConsumer(ctx, Stream, config)
@@ -90,8 +92,12 @@ func (b *Bus) takeConsumer(ctx context.Context, partition int) (jetstream.Consum
 		b.log.Error("the partition belonged to another database, this one has it from now on",
 			"partition", partition, "before", before, "now", b.owner.database)
 	}
+	move := metadata[metaMove]
+	if metadata[metaDatabase] != b.owner.database {
+		move = "" // which brought it to the other one
+	}
 	return again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
-		return b.js.UpdateConsumer(ctx, Stream, consumerConfig(partition, b.owner.metadata()))
+		return b.js.UpdateConsumer(ctx, Stream, consumerConfig(partition, b.owner.metadata(move)))
 	})
 }
 

@@ -12,8 +12,9 @@ import (
 )
 
 // Owner returns the id of the database that a partition belongs to, empty where
-// no writer has served it yet, and whether a writer does now.
-func (b *Bus) Owner(ctx context.Context, partition int) (database string, served bool, err error) {
+// no writer has served it yet, that of the move that brought it there, empty
+// where none did, and whether a writer serves it now.
+func (b *Bus) Owner(ctx context.Context, partition int) (database, move string, served bool, err error) {
 	ctx, done := b.asks(ctx, api("CONSUMER.INFO"))
 	defer done(&err)
 	c, err := again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
@@ -21,21 +22,22 @@ func (b *Bus) Owner(ctx context.Context, partition int) (database string, served
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		return "", false, nil
+		return "", "", false, nil
 	case err != nil:
-		return "", false, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
+		return "", "", false, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
 	info := c.CachedInfo()
-	return info.Config.Metadata[metaDatabase], info.NumWaiting > 0, nil
+	return info.Config.Metadata[metaDatabase], info.Config.Metadata[metaMove], info.NumWaiting > 0, nil
 }
 
 // Assign gives a partition, with what its consumer has yet to deliver, to a
-// database. A writer that serves it ends within a second.
-func (b *Bus) Assign(ctx context.Context, partition int, database string) (err error) {
+// database, which knows the move that brought it there by its id; empty where no
+// number moved. A writer that serves it ends within a second.
+func (b *Bus) Assign(ctx context.Context, partition int, database, move string) (err error) {
 	ctx, done := b.asks(ctx, api("CONSUMER.CREATE"))
 	defer done(&err)
 	_, err = again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
-		return b.js.CreateOrUpdateConsumer(ctx, Stream, consumerConfig(partition, owner{database: database, writer: b.owner.writer}.metadata()))
+		return b.js.CreateOrUpdateConsumer(ctx, Stream, consumerConfig(partition, owner{database: database, writer: b.owner.writer}.metadata(move)))
 	})
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
@@ -69,12 +71,12 @@ func (b *Bus) Grow(ctx context.Context, partitions int) (before int, err error) 
 		if err := b.allFolded(ctx, p); err != nil && partitions > before {
 			return before, err
 		}
-		database, _, err := b.Owner(ctx, p)
+		database, _, _, err := b.Owner(ctx, p)
 		if err != nil {
 			return before, err
 		}
 		for q := p + before; q < partitions && database != ""; q += before {
-			if err := b.Assign(ctx, q, database); err != nil {
+			if err := b.Assign(ctx, q, database, ""); err != nil {
 				return before, err
 			}
 		}

@@ -45,7 +45,7 @@ func TestGrow(t *testing.T) {
 	})
 	stop()
 	grow("") // though the stream still holds them
-	if database, _, err := r.Owner(soon(t), 4); database != "database" || err != nil {
+	if database, _, _, err := r.Owner(soon(t), 4); database != "database" || err != nil {
 		t.Errorf("partition 4 belongs to %q, error %v; want the database that has 1", database, err)
 	}
 	r.publish(t, 4, 1, 1)

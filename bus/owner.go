@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/piccolo-counter/piccolo"
@@ -11,11 +12,12 @@ import (
 // partition belongs to one database: numbers of one key in two of them would
 // both be wrong, and a ledger knows only what went into its own.
 type owner struct {
-	database string // empty for a bus that is no writer's
-	writer   string // tells two that brought copies of one database apart
+	database string           // empty for a bus that is no writer's
+	moves    map[int][]string // see Received
+	writer   string           // tells two that brought copies of one database apart
 	adopt    bool
 
-	taken *sync.Map // partitions that the writer has named itself in the consumer of
+	taken *sync.Map // partitions that the writer has named itself in the consumer of, with the move that it found there
 }
 
 // Own says which database, by its id, the partitions that are subscribed to
@@ -26,18 +28,32 @@ func (b *Bus) Own(database string, adopt bool) {
 	b.owner.database, b.owner.adopt = database, adopt
 }
 
-// metadata is what the consumer of a partition says of its owner.
-func (o owner) metadata() map[string]string {
+// Received says which moves, by their ids, brought partitions to the database that
+// Own named. A copy of it from before a move has the database's id, and not what
+// came to it: it is refused that partition, with piccolo.ErrOwned.
+func (b *Bus) Received(moves map[int][]string) { b.owner.moves = moves }
+
+// metadata is what the consumer of a partition says of its owner, and of the move
+// that brought it there, if one did.
+func (o owner) metadata(move string) map[string]string {
 	if o.database == "" {
 		return nil
 	}
-	return map[string]string{metaDatabase: o.database, metaWriter: o.writer}
+	m := map[string]string{metaDatabase: o.database, metaWriter: o.writer}
+	if move != "" {
+		m[metaMove] = move
+	}
+	return m
 }
 
 // admits says why the owner may not have a partition whose consumer has this
 // metadata, or nil.
 func (o owner) admits(partition int, metadata map[string]string) error {
-	have := metadata[metaDatabase]
+	have, move := metadata[metaDatabase], metadata[metaMove]
+	if have == o.database && move != "" && !slices.Contains(o.moves[partition], move) {
+		return fmt.Errorf("%w: partition %d came to database %s by a move that this copy of it knows nothing of, and with it the partition's numbers: it is a backup from before that move; restore one that was made since",
+			piccolo.ErrOwned, partition, have)
+	}
 	if have == "" || have == o.database || o.adopt {
 		return nil
 	}

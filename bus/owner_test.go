@@ -107,6 +107,37 @@ func TestPartitionBelongsToOneOfTwoThatComeAtOnce(t *testing.T) {
 	}
 }
 
+// A backup of a database from before a partition came to it has its id, and none
+// of the partition's numbers: it is refused, also after the consumer was made anew.
+func TestCopyFromBeforeAMove(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	if err := r.Assign(soon(t), 1, "database", "move"); err != nil {
+		t.Fatal(err)
+	}
+	r.Own("database", false)
+	r.Received(map[int][]string{1: {"earlier", "move"}})
+	_, stop := r.subscribe(t, 1)
+	stop()
+	if err := r.Rewind(soon(t), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, moves := range []map[int][]string{nil, {1: {"earlier"}, 2: {"move"}}} {
+		for _, adopt := range []bool{false, true} {
+			backup := r.join(t)
+			backup.Own("database", adopt)
+			backup.Received(moves)
+			_, err := backup.Subscribe(soon(t), 1, drop, func(error) {})
+			if !errors.Is(err, piccolo.ErrOwned) || !strings.Contains(err.Error(), "from before that move") {
+				t.Errorf("moves %v: got error %v, want %v", moves, err, piccolo.ErrOwned)
+			}
+		}
+	}
+	if database, move, _, err := r.Owner(soon(t), 1); database != "database" || move != "move" || err != nil {
+		t.Errorf("the partition belongs to %q by %q, error %v", database, move, err)
+	}
+}
+
 // A copy of a database has its id. The writer that subscribed last has the
 // partition, and the one before is told.
 func TestCopyOfADatabaseSupersedes(t *testing.T) {

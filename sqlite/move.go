@@ -21,8 +21,8 @@ import (
 // accounts in the ledger, its tokens and its position. The accounts need not
 // sum up to the numbers: in a stream that grew, the early days of a partition's
 // keys are in another's accounts. An account of no batches makes up for that on
-// either side, so that each database adds up: "moved-" and the other's id where
-// the partition came, "gone-" and the other's id where it went. The account of a
+// either side, so that each database adds up: "moved-", the other's id and that
+// of the move where the partition came, "gone-" and the other's id where it went. The account of a
 // producer has batches, whatever that is called.
 
 func init() {
@@ -39,8 +39,9 @@ func init() {
 
 // Receive copies a partition, of a stream that has so many, from the database it
 // belongs to, and returns how many numbers that were. What an earlier try has
-// left is replaced.
-func (s *Store) Receive(ctx context.Context, from *Store, partition, partitions int) (numbers int64, err error) {
+// left is replaced. The move, 16 hexadecimal digits, tells the database from an
+// older copy of it, which Moves does not have it of.
+func (s *Store) Receive(ctx context.Context, from *Store, move string, partition, partitions int) (numbers int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.conn.ExecContext(ctx, `ATTACH ? AS source`, dsn(from.path, "mode=ro")); err != nil {
@@ -56,7 +57,7 @@ func (s *Store) Receive(ctx context.Context, from *Store, partition, partitions 
 			return err
 		}
 		var tried bool
-		err = tx.scan([]any{&tried}, `SELECT count(*) > 0 FROM main.ledger WHERE producer = 'moved-' || ? AND batches = 0 AND "partition" = ?`, from.id, partition)
+		err = tx.scan([]any{&tried}, `SELECT count(*) > 0 FROM main.ledger WHERE producer GLOB 'moved-' || ? || '-*' AND batches = 0 AND "partition" = ?`, from.id, partition)
 		if err != nil {
 			return err
 		}
@@ -90,17 +91,17 @@ func (s *Store) Receive(ctx context.Context, from *Store, partition, partitions 
 			}
 		}
 		numbers = want.count
-		return tx.adjust("moved-"+from.id, want.sum-accounts)
+		return tx.adjust("moved-"+from.id+"-"+move, want.sum-accounts)
 	})
 	return numbers, err
 }
 
-// Forget removes a partition that the database to has received.
-func (s *Store) Forget(ctx context.Context, to *Store, partition, partitions int) error {
+// Forget removes a partition that the database to has received by a move.
+func (s *Store) Forget(ctx context.Context, to *Store, move string, partition, partitions int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var received bool
-	err := to.conn.QueryRowContext(ctx, `SELECT count(*) > 0 FROM ledger WHERE producer = 'moved-' || ? AND batches = 0 AND "partition" = ?`, s.id, partition).Scan(&received)
+	err := to.conn.QueryRowContext(ctx, `SELECT count(*) > 0 FROM ledger WHERE producer = ? AND batches = 0 AND "partition" = ?`, "moved-"+s.id+"-"+move, partition).Scan(&received)
 	if err != nil {
 		return explain(err)
 	}
@@ -121,6 +122,28 @@ func (s *Store) Forget(ctx context.Context, to *Store, partition, partitions int
 		}
 		return tx.adjust("gone-"+to.id, accounts-have.sum)
 	})
+}
+
+// Moves returns the ids of the moves that brought partitions here, and to the
+// databases where they were before.
+func (s *Store) Moves(ctx context.Context) (map[int][]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows, err := s.conn.QueryContext(ctx, `SELECT "partition", substr(producer, -16) FROM ledger WHERE producer GLOB 'moved-*-*' AND batches = 0`)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	moves := make(map[int][]string)
+	for rows.Next() {
+		var partition int
+		var move string
+		if err := rows.Scan(&partition, &move); err != nil {
+			return nil, fmt.Errorf("read the moves: %w", err)
+		}
+		moves[partition] = append(moves[partition], move)
+	}
+	return moves, explain(rows.Err())
 }
 
 // change changes a partition in one transaction, with all that f does or none.

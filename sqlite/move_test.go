@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,15 +38,23 @@ func filled(t *testing.T, n int) (*sqlite.Store, outsider) {
 }
 
 // move does all three steps.
-func move(t *testing.T, from, to *sqlite.Store, partition, partitions int) {
+func move(t *testing.T, from, to *sqlite.Store, partition, partitions int) (id string) {
 	t.Helper()
-	if _, err := to.Receive(t.Context(), from, partition, partitions); err != nil {
+	id = piccolo.NewProducer()
+	if _, err := to.Receive(t.Context(), from, id, partition, partitions); err != nil {
 		t.Fatal(err)
 	}
-	if err := from.Forget(t.Context(), to, partition, partitions); err != nil {
+	if err := from.Forget(t.Context(), to, id, partition, partitions); err != nil {
 		t.Fatal(err)
 	}
+	moves, err := to.Moves(t.Context())
+	if err != nil || !slices.Contains(moves[partition], id) {
+		t.Errorf("%s knows of the moves %v, error %v; want %s", to.Path(), moves, err, id)
+	}
+	return id
 }
+
+const anotherMove = "0123456789abcdef"
 
 // A database that grew from one partition to four gives some of them away, and
 // gets one back: every key is in one database, with its value, and each database
@@ -71,11 +80,11 @@ func TestMove(t *testing.T) {
 		partition int
 		from, to  *sqlite.Store
 	}{{1, a, b}, {3, a, b}, {1, b, a}, {1, a, b}, {0, a, b}} {
-		move(t, step.from, step.to, step.partition, 4)
-		if err := step.from.Forget(t.Context(), step.to, step.partition, 4); err != nil { // again, as after a crash
+		id := move(t, step.from, step.to, step.partition, 4)
+		if err := step.from.Forget(t.Context(), step.to, id, step.partition, 4); err != nil { // again, as after a crash
 			t.Fatal(err)
 		}
-		if _, err := step.to.Receive(t.Context(), step.from, step.partition, 4); err == nil { // which would empty it
+		if _, err := step.to.Receive(t.Context(), step.from, anotherMove, step.partition, 4); err == nil { // which would empty it
 			t.Error("a partition that has moved is received again")
 		}
 		check(fmt.Sprintf("partition %d to %s", step.partition, step.to.Path()))
@@ -110,7 +119,7 @@ func TestMove(t *testing.T) {
 func TestMoveAgain(t *testing.T) {
 	a, dbA := filled(t, 100)
 	b, dbB := openNew(t)
-	if _, err := b.Receive(t.Context(), a, 0, 1); err != nil {
+	if _, err := b.Receive(t.Context(), a, anotherMove, 0, 1); err != nil {
 		t.Fatal(err)
 	}
 	dbA.want(t, whole, "1")
@@ -160,10 +169,10 @@ func TestMoveWhateverTheProducer(t *testing.T) {
 func TestMoveRefuses(t *testing.T) {
 	a, _ := filled(t, 10)
 	b, dbB := filled(t, 20)
-	if _, err := b.Receive(t.Context(), a, 0, 1); err == nil || !strings.Contains(err.Error(), "holds 20 keys of partition 0, which") {
+	if _, err := b.Receive(t.Context(), a, anotherMove, 0, 1); err == nil || !strings.Contains(err.Error(), "holds 20 keys of partition 0, which") {
 		t.Errorf("Receive over others: %v", err)
 	}
-	if err := b.Forget(t.Context(), a, 0, 1); err == nil || !strings.Contains(err.Error(), "has not received") {
+	if err := b.Forget(t.Context(), a, anotherMove, 0, 1); err == nil || !strings.Contains(err.Error(), "has not received") {
 		t.Errorf("Forget what was not received: %v", err)
 	}
 	dbB.want(t, "SELECT count(*) FROM numbers", "20")

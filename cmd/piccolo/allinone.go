@@ -103,7 +103,9 @@ func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err er
 	if err := store.SetPartitions(ctx, c.Partitions); err != nil {
 		return err
 	}
-	conn.Own(store.ID(), true) // the stream is this process's own, too
+	if err := ownFor(ctx, conn, store, true); err != nil { // the stream is this process's own, too
+		return err
+	}
 	s := newService(setting{
 		role: "all-in-one", log: log, errors: last, conn: conn, reload: reload, dir: c.Data, unclean: unclean,
 		partitions: c.Partitions, freshness: c.Freshness, sync: c.Sync, stop: c.stopFlags, traces: c.traceFlags,

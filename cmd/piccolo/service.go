@@ -61,6 +61,17 @@ func newService(of setting) *service {
 	return s
 }
 
+// ownFor has the partitions that conn subscribes to belong to the database.
+func ownFor(ctx context.Context, conn *bus.Bus, store *sqlite.Store, adopt bool) error {
+	moves, err := store.Moves(ctx)
+	if err != nil {
+		return err
+	}
+	conn.Own(store.ID(), adopt)
+	conn.Received(moves)
+	return nil
+}
+
 // openDatabase opens a database for this process alone to write. Where another
 // does, it waits, if wait is not nil.
 func openDatabase(ctx context.Context, path string, log, wait *slog.Logger) (store *sqlite.Store, release func(), err error) {

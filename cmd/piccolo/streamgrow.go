@@ -78,7 +78,7 @@ func allStopped(ctx context.Context, conn *bus.Bus) error {
 	mu.Lock()
 	defer mu.Unlock()
 	for p := range partitions {
-		_, served, err := conn.Owner(ctx, p)
+		_, _, served, err := conn.Owner(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (c *streamMoveCmd) Run(log *slog.Logger, out output) (err error) {
 	if err := errors.Join(from.SetPartitions(ctx, partitions), to.SetPartitions(ctx, partitions)); err != nil {
 		return err
 	}
-	database, served, err := conn.Owner(asking, c.Partition)
+	database, move, served, err := conn.Owner(asking, c.Partition)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,8 @@ func (c *streamMoveCmd) Run(log *slog.Logger, out output) (err error) {
 		return fmt.Errorf("a writer serves partition %d: stop it first", c.Partition)
 	case database == to.ID(): // by a try that was cut off
 	case database == from.ID():
-		numbers, err := to.Receive(ctx, from, c.Partition, partitions)
+		move = piccolo.NewProducer() // as random as that
+		numbers, err := to.Receive(ctx, from, move, c.Partition, partitions)
 		if err != nil {
 			return err
 		}
@@ -154,7 +155,7 @@ func (c *streamMoveCmd) Run(log *slog.Logger, out output) (err error) {
 		crashpoint.Here("move.received")
 		asking, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
-		if err := conn.Assign(asking, c.Partition, to.ID()); err != nil {
+		if err := conn.Assign(asking, c.Partition, to.ID(), move); err != nil {
 			return err
 		}
 		crashpoint.Here("move.assigned")
@@ -163,9 +164,9 @@ func (c *streamMoveCmd) Run(log *slog.Logger, out output) (err error) {
 	default:
 		return fmt.Errorf("partition %d belongs to database %s; %s is %s, and %s is %s", c.Partition, database, c.From, from.ID(), c.To, to.ID())
 	}
-	if err := from.Forget(ctx, to, c.Partition, partitions); err != nil {
+	if err := from.Forget(ctx, to, move, c.Partition, partitions); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out.stdout, done)
+	_, err = fmt.Fprintf(out.stdout, "%s\nback up both databases now: a backup from before the move cannot be restored for what moved\n", done)
 	return err
 }

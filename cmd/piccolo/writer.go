@@ -68,7 +68,9 @@ func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
 		return err
 	}
 
-	conn.Own(store.ID(), false)
+	if err := ownFor(ctx, conn, store, false); err != nil {
+		return err
+	}
 	s := newService(setting{
 		role: "writer", log: log, errors: last, conn: conn, reload: reload, dir: c.Data, unclean: unclean,
 		partitions: count, freshness: c.Freshness, stop: c.stopFlags, traces: c.traceFlags,

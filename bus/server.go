@@ -1,14 +1,10 @@
 package bus
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,8 +25,9 @@ type ServerOptions struct {
 
 // Server is a NATS server inside this process.
 type Server struct {
-	ns  *server.Server
-	log *serverLog
+	ns     *server.Server
+	log    *serverLog
+	health health
 }
 
 // maxPayload of the embedded server. A batch of 8 MiB holds several 100,000
@@ -112,40 +109,6 @@ func (s *Server) URL() string {
 func (s *Server) Connect(name string, log *slog.Logger) (*Bus, error) {
 	return connect("", name, log, []nats.Option{nats.InProcessServer(s.ns)})
 }
-
-// Check says whether server and JetStream are healthy. A disk that is full or
-// fails shows here: publishers then get no reply at all.
-func (s *Server) Check(ctx context.Context) error {
-	if !s.ns.JetStreamEnabled() {
-		return errors.Join(errors.New("JetStream has stopped"), s.log.last())
-	}
-	// The server offers its health to HTTP only.
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "/healthz", nil)
-	if err != nil {
-		return err
-	}
-	reply := recorder{status: http.StatusOK, header: make(http.Header)}
-	s.ns.HandleHealthz(&reply, req)
-	if reply.status == http.StatusOK {
-		return nil
-	}
-	var status struct {
-		Error string `json:"error"`
-	}
-	_ = json.Unmarshal(reply.body.Bytes(), &status)
-	return errors.Join(fmt.Errorf("embedded NATS server is unhealthy: %s", status.Error), s.log.last())
-}
-
-// recorder keeps a reply that is made for HTTP.
-type recorder struct {
-	status int
-	header http.Header
-	body   bytes.Buffer
-}
-
-func (r *recorder) Header() http.Header         { return r.header }
-func (r *recorder) WriteHeader(status int)      { r.status = status }
-func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 
 // Shutdown stops the server and returns when its files are closed.
 func (s *Server) Shutdown() {

@@ -69,4 +69,5 @@ func (w *Writer) trim(ctx context.Context, p *partition, ackFloor uint64) {
 	}
 	crashpoint.Here("trim.after")
 	p.trimmed = upto
+	w.passed.trims.Add(1)
 }

@@ -132,6 +132,7 @@ type Writer struct {
 	refused    atomic.Pointer[error] // by the database, which is asked again; nil where it was not
 	steps      atomic.Uint64         // see Progress
 	held       atomic.Int64          // len(unfolded), for others to read
+	passed     passed
 
 	mu        sync.Mutex // guards what readers see
 	ledger    *piccolo.Ledger
@@ -265,6 +266,7 @@ func (w *Writer) foldFrom(d piccolo.Delivery) error {
 
 // take decodes a message and puts it with those to be folded.
 func (w *Writer) take(d piccolo.Delivery) {
+	w.passed.fetched.Add(1)
 	m := &delivered{Delivery: d}
 	if m.bad = m.Decode(&m.batch); m.bad == nil && m.JSON {
 		m.bad = w.misplaced(&m.batch)
@@ -402,6 +404,8 @@ func (w *Writer) commit() error {
 	for _, m := range w.unfolded {
 		if err := m.Acker.Ack(); err != nil {
 			w.Log.Debug("an ack was not sent, the batch comes again", "error", err)
+		} else {
+			w.passed.acked.Add(1)
 		}
 	}
 	crashpoint.Here("ack.after")

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.yaml.in/yaml/v3"
@@ -59,6 +60,37 @@ func TestMetricsOfAService(t *testing.T) {
 			if !strings.Contains(string(body), "\n"+metric) {
 				t.Errorf("%s asks for %s, which there is not", file, metric)
 			}
+		}
+	}
+	p.stop()
+}
+
+// An increment is counted at each stage of its life, in the words of the design.
+func TestMetricsOfAnIncrement(t *testing.T) {
+	t.Parallel()
+	p := startAllInOne(t, "--listen", "127.0.0.1:0")
+	increment(t.Context(), p.api, "foo", 1, "applied")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		res, err := http.Get(adminOf(p) + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var missing []string
+		for _, stage := range []string{"accepted_increments", "published_batches", "fetched_messages", "folded_batches", "commits", "acked_messages", "trims"} {
+			if series := "\npiccolo_" + stage + "_total 1\n"; !strings.Contains(string(body), series) {
+				missing = append(missing, stage)
+			}
+		}
+		if len(missing) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after one increment there is not one of %q: %s", missing, body)
 		}
 	}
 	p.stop()

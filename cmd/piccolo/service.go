@@ -189,6 +189,9 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 			return nil, err
 		}
 	}
+	s.metrics.Counter("piccolo_fetched_messages_total", "Messages that the writer took up, with those that came again.", w.Fetched)
+	s.metrics.Counter("piccolo_acked_messages_total", "Messages that the writer acked, after the commit.", w.Acked)
+	s.metrics.Counter("piccolo_trims_total", "Times the writer removed committed batches from the stream.", w.Trims)
 	s.metrics.Gauge("piccolo_quarantined_keys", "Keys whose total is beyond int64: what does not fit is held in the quarantine.",
 		func() float64 { return float64(store.Quarantined()) })
 	s.metrics.Gauge("piccolo_backlog_oldest_seconds", "How long ago the oldest increment was accepted that has been fetched and not committed; 0 where there is none.",

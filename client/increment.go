@@ -26,9 +26,9 @@ const (
 
 // Counted is the reply to increments that have been counted.
 type Counted struct {
-	Ack     Ack    `json:"ack"`     // what holds, which may be less than was asked for: Memory where the stream stays away
-	Receipt string `json:"receipt"` // what a read can wait for
-	Value   *int64 `json:"value"`   // the key's total, of one increment that was Applied
+	Ack     Ack    `json:"ack"`             // what holds, which may be less than was asked for: Memory where the stream stays away
+	Receipt string `json:"receipt"`         // what a read can wait for
+	Value   *int64 `json:"value,omitempty"` // the key's total, of one increment that was Applied
 }
 
 // CountOption changes how increments are counted.

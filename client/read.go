@@ -16,23 +16,34 @@ type Number struct {
 	Value int64  `json:"value"`
 }
 
-// Numbers is a reply with many.
-type Numbers struct {
-	Numbers []Number
-	Missing []string // of the keys that were asked for, those never counted
+// Reading is a number as it was read.
+type Reading struct {
+	Number
 	// Freshness is how old an increment may be that is stored and not in the
-	// numbers yet; 0 where there is none.
+	// number yet; 0 where there is none.
 	Freshness time.Duration
 }
 
-type listReply struct {
-	Numbers     []Number `json:"numbers"`
-	Missing     []string `json:"missing"`
-	Next        string   `json:"next"`
-	FreshnessMS float64  `json:"freshness_ms"`
+// Numbers is a reply with many.
+type Numbers struct {
+	Numbers   []Number
+	Missing   []string      // of the keys that were asked for, those never counted
+	More      bool          // of a Top, that it is shorter than its limit, and there are more
+	Freshness time.Duration // as of a Reading, of the oldest
 }
 
-func (l *listReply) freshness() time.Duration { return time.Duration(l.FreshnessMS * 1e6) }
+type listReply struct {
+	Numbers     []Number     `json:"numbers"`
+	Missing     []string     `json:"missing"`
+	Next        string       `json:"next"`
+	More        bool         `json:"more"`
+	FreshnessMS milliseconds `json:"freshness_ms"`
+}
+
+// milliseconds is a duration as replies have it.
+type milliseconds float64
+
+func (ms milliseconds) duration() time.Duration { return time.Duration(float64(ms) * 1e6) }
 
 // ReadOption changes how keys are read.
 type ReadOption func(url.Values)
@@ -48,12 +59,17 @@ func After(receipt string) ReadOption {
 }
 
 // Get reads a key. One never counted is ErrNotFound.
-func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (n Number, err error) {
+func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (Reading, error) {
 	q := url.Values{}
 	for _, option := range options {
 		option(q)
 	}
-	return n, c.do(ctx, &call{method: http.MethodGet, path: withQuery(keyPath(key), q), again: true}, &n)
+	var reply struct {
+		Number
+		FreshnessMS milliseconds `json:"freshness_ms"`
+	}
+	err := c.do(ctx, &call{method: http.MethodGet, path: withQuery(keyPath(key), q), again: true}, &reply)
+	return Reading{reply.Number, reply.FreshnessMS.duration()}, err
 }
 
 // maxURL keeps the path of a request well below what the server takes as
@@ -61,13 +77,13 @@ func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (n 
 const maxURL = 4 << 10
 
 // GetAll reads keys, however many. They come in the order in which they were
-// asked for, without those never counted.
+// asked for, each once, without those never counted.
 func (c *Client) GetAll(ctx context.Context, keys []string, options ...ReadOption) (all Numbers, err error) {
 	q := url.Values{}
 	for _, option := range options {
 		option(q)
 	}
-	for len(keys) > 0 {
+	for keys = unique(keys); len(keys) > 0; {
 		var path strings.Builder
 		path.WriteString("/v1/numbers?" + q.Encode())
 		n := 0
@@ -80,10 +96,22 @@ func (c *Client) GetAll(ctx context.Context, keys []string, options ...ReadOptio
 		}
 		all.Numbers = append(all.Numbers, reply.Numbers...)
 		all.Missing = append(all.Missing, reply.Missing...)
-		all.Freshness = max(all.Freshness, reply.freshness())
+		all.Freshness = max(all.Freshness, reply.FreshnessMS.duration())
 		keys = keys[n:]
 	}
 	return all, nil
+}
+
+// unique is keys without those that are there before.
+func unique(keys []string) (found []string) {
+	seen := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		if !seen[key] {
+			seen[key] = true
+			found = append(found, key)
+		}
+	}
+	return found
 }
 
 // List reads all numbers whose keys start with a prefix, in the order of their
@@ -113,12 +141,12 @@ func (c *Client) List(ctx context.Context, prefix string) iter.Seq2[Number, erro
 
 // Top reads the largest numbers whose keys start with a prefix, at most 1000,
 // the largest first. The list is shared among readers and may be some seconds
-// old: see its Freshness.
+// old: see its Freshness. Where keys are long it may be cut short: see More.
 func (c *Client) Top(ctx context.Context, prefix string, limit int) (Numbers, error) {
 	q := url.Values{"prefix": {prefix}, "limit": {strconv.Itoa(limit)}, "order": {"value"}}
 	var reply listReply
 	err := c.do(ctx, &call{method: http.MethodGet, path: withQuery("/v1/numbers", q), again: true}, &reply)
-	return Numbers{Numbers: reply.Numbers, Freshness: reply.freshness()}, err
+	return Numbers{Numbers: reply.Numbers, More: reply.More, Freshness: reply.FreshnessMS.duration()}, err
 }
 
 // keyPath is the path of a key. Dots are escaped, since a key may be "..".

@@ -28,7 +28,7 @@ func TestUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n, err := c.Get(ctx, key, client.After(counted.Receipt)); err != nil || n != (client.Number{Key: key, Value: -3}) {
+		if n, err := c.Get(ctx, key, client.After(counted.Receipt)); err != nil || n.Number != (client.Number{Key: key, Value: -3}) {
 			t.Errorf("%q: %+v, %v", key, n, err)
 		}
 	}
@@ -50,7 +50,7 @@ func TestUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := c.GetAll(ctx, append(keys, "never"), client.After(counted.Receipt))
+	all, err := c.GetAll(ctx, append(keys, "never", "never", keys[0]), client.After(counted.Receipt))
 	if err != nil || len(all.Numbers) != 1500 || all.Numbers[1499].Value != 1499 || !slices.Equal(all.Missing, []string{"never"}) {
 		t.Errorf("%d numbers, missing %q, %v", len(all.Numbers), all.Missing, err)
 	}

@@ -63,6 +63,10 @@ func (f *clientFlags) explain(err error) error {
 		switch problem.Status {
 		case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 			return broken(err)
+		case http.StatusNotFound: // the API says more
+			if problem.Detail == "" {
+				return fmt.Errorf("%w from %s: is that the API of a piccolo? say where it is with --server", err, f.Server)
+			}
 		}
 		return err
 	case errors.As(err, &transport):

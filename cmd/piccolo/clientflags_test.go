@@ -23,6 +23,7 @@ func TestExplain(t *testing.T) {
 		{nil, 0, ""},
 		{&client.Problem{Status: 400, Detail: "key is blank"}, exitFailed, "400: key is blank"},
 		{&client.Problem{Status: 401}, exitFailed, "--token-file"},
+		{&client.Problem{Status: 404}, exitFailed, "is that the API of a piccolo? say where it is with --server"},
 		{&client.Problem{Status: 502}, exitBroken, "502"},
 		{&client.Problem{Status: 503, Detail: "stopping"}, exitBroken, "503: stopping"},
 		{&client.Problem{Status: 504, Detail: "not committed in time"}, exitBroken, "504: not committed in time"},

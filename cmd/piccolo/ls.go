@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
 
 	"github.com/piccolo-counter/piccolo/client"
 )
@@ -50,7 +51,11 @@ func (c *lsCmd) Run(out output) error {
 				return err
 			}
 		}
-		return w.Flush()
+		if err := w.Flush(); err != nil || !top.More {
+			return err
+		}
+		_, err = fmt.Fprintf(out.stderr, "these are the %d largest; the keys are too long for more in one list\n", len(top.Numbers))
+		return err
 	}
 	var n client.Number
 	for n, err = range api.List(ctx, c.Prefix) {

@@ -33,7 +33,7 @@ func TestTop(t *testing.T) {
 		t.Errorf("exit %d: %q %s", code, stdout, stderr)
 	}
 	p.stop()
-	if code, stdout, stderr := piccoloRun(t, "top", "--nats", nats, "--count", "1"); code != 1 || stdout != "" || !strings.Contains(stderr, "connect to NATS") {
+	if code, stdout, stderr := piccoloRun(t, "top", "--nats", nats, "--count", "1"); code != exitBroken || stdout != "" || !strings.Contains(stderr, "connect to NATS") {
 		t.Errorf("exit %d: %s%s", code, stdout, stderr)
 	}
 }

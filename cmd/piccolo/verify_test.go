@@ -129,7 +129,7 @@ func TestVerifyWhileItRuns(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "accepted") {
 		t.Errorf("exit %d, %s%s", code, stdout, stderr)
 	}
-	if code, _, stderr := piccoloRun(t, "verify", "--data", data, "--nats", "nats://127.0.0.1:1"); code != 1 || !strings.Contains(stderr, "--offline") {
+	if code, _, stderr := piccoloRun(t, "verify", "--data", data, "--nats", "nats://127.0.0.1:1"); code != exitBroken || !strings.Contains(stderr, "--offline") {
 		t.Errorf("live when it does not run: exit %d, %s", code, stderr)
 	}
 }

@@ -81,6 +81,7 @@ func (f *flusher) run(ctx context.Context, stop <-chan struct{}) (left []piccolo
 		}
 		f.gather(p, stop)
 		m, span := f.seal(p)
+		f.progress.since.Store(f.sealed.Accepted.UnixNano())
 		crashpoint.Here("flush.sealed")
 		if len(left) > 0 || !f.store(ctx, m) {
 			left = append(left, *m)
@@ -92,6 +93,7 @@ func (f *flusher) run(ctx context.Context, stop <-chan struct{}) (left []piccolo
 			close(p.stored) // Invariant: no reply before the acknowledgement.
 			f.traces.ended(span, "")
 		}
+		f.progress.since.Store(0)
 		f.progress.done.Store(p.id.Seq)
 		f.head = p.next.Load()
 		f.sweep()

@@ -11,6 +11,7 @@ import (
 // by others.
 type progress struct {
 	done       atomic.Uint64 // the seq up to which batches are off the flusher's hands
+	since      atomic.Int64  // when the first increment of the sealed batch was accepted, Unix time in ns; 0 where none is sealed
 	steps      atomic.Uint64
 	unanswered atomic.Uint64
 }
@@ -23,15 +24,37 @@ func (in *Ingress) Progress() []piccolo.Progress {
 	for i, f := range in.flushers {
 		// In this order: a batch that is stored in between looks as if it
 		// waited, and the next look sees that it does not.
-		done := f.progress.done.Load()
-		tail := in.reducers[i].tail.Load()
+		waiting := f.unstored(in.FlushInterval) > 0
 		all[i] = piccolo.Progress{
 			Steps:      f.progress.steps.Load(),
 			Unanswered: f.progress.unanswered.Load(),
-			Waiting:    tail.id.Seq > done+1 || tail.overdue(in.FlushInterval),
+			Waiting:    waiting,
 		}
 	}
 	return all
+}
+
+// Unstored tells how many batches are under way to the stream, or should be, and
+// how long ago the oldest increment in them was accepted.
+func (in *Ingress) Unstored() (batches uint64, oldest time.Duration) {
+	for _, f := range in.flushers {
+		if since := f.progress.since.Load(); since != 0 {
+			oldest = max(oldest, time.Since(time.Unix(0, since)))
+		}
+		batches += f.unstored(in.FlushInterval)
+	}
+	return batches, oldest
+}
+
+// unstored is the number of this flusher's.
+func (f *flusher) unstored(interval time.Duration) uint64 {
+	done := f.progress.done.Load()
+	tail := f.reducer.tail.Load() // moves only on, so that this is no less than 0
+	n := tail.id.Seq - done - 1
+	if tail.overdue(interval) {
+		n++
+	}
+	return n
 }
 
 // overdue says whether p should have been sealed already.

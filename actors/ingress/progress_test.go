@@ -46,9 +46,25 @@ func TestProgressOfStuck(t *testing.T) {
 	first := d.async(request{body: "key=foo&value=10"})
 	<-d.stream.asked
 	d.progress(0, piccolo.Progress{Waiting: true})
+	if n, oldest := d.in.Unstored(); n != 1 || oldest <= 0 {
+		t.Errorf("%d batches are not stored, the oldest for %s", n, oldest)
+	}
+	second := d.async(request{body: "key=bar&value=10"}) // in a batch behind it
+	for n := uint64(0); n != 2; n, _ = d.in.Unstored() {
+		time.Sleep(time.Millisecond)
+	}
+	_, before := d.in.Unstored()
+	time.Sleep(time.Millisecond)
+	if _, oldest := d.in.Unstored(); oldest <= before {
+		t.Errorf("the oldest waits for %s, and did for %s", oldest, before)
+	}
 	close(release)
+	d.acked(<-second, 200, "stored")
 	d.acked(<-first, 200, "stored")
-	d.progress(0, piccolo.Progress{Steps: 1})
+	d.progress(0, piccolo.Progress{Steps: 2})
+	if n, oldest := d.in.Unstored(); n != 0 || oldest != 0 {
+		t.Errorf("%d batches are not stored, the oldest for %s", n, oldest)
+	}
 }
 
 // What nobody answered is told from what was clearly refused.

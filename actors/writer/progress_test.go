@@ -34,12 +34,18 @@ func TestProgressOfStuck(t *testing.T) {
 		r.start()
 		r.store.takes = time.Hour
 		r.stream.publish(ones(1)...)
-		for range 50 {
+		for minutes := range time.Duration(50) {
 			r.pass(time.Minute)
 			r.progress(piccolo.Progress{Waiting: true})
+			if lag := r.writer.Behind(); lag < (minutes+1)*time.Minute {
+				t.Errorf("after %d minutes, it is %s behind", minutes+1, lag)
+			}
 		}
 		r.pass(time.Hour)
 		r.progress(piccolo.Progress{Steps: 1})
+		if lag := r.writer.Behind(); lag != 0 {
+			t.Errorf("with all committed, it is %s behind", lag)
+		}
 		r.store.takes = 0
 	})
 }

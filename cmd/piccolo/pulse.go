@@ -54,10 +54,19 @@ func rate(count *atomic.Uint64) func(past time.Duration) string {
 // ingressStatus is the status of a process that only stores.
 func (s *service) ingressStatus() func(time.Duration) string {
 	stored := rate(&s.metrics.stored)
-	return func(past time.Duration) string { return stored(past) + " stored" }
+	return func(past time.Duration) string {
+		batches, oldest := s.ingress.Unstored()
+		status := fmt.Sprintf("%s stored, %s waiting", stored(past), plural(batches, "batch", "batches"))
+		if batches > 0 && oldest > 0 {
+			status += ", the oldest for " + oldest.Round(time.Millisecond).String()
+		}
+		return status
+	}
 }
 
-// writerStatus is the status of a process that commits.
+// writerStatus is the status of a process that commits. It is as far behind as
+// what was committed since the last line came late, or as what is not committed
+// yet: a writer that is blocked commits nothing.
 func (s *service) writerStatus() func(time.Duration) string {
 	committed := rate(&s.metrics.committed)
 	return func(past time.Duration) string {
@@ -65,7 +74,7 @@ func (s *service) writerStatus() func(time.Duration) string {
 		if last := s.last.Load(); last != nil && last.Writer.Backlog != nil {
 			parts = append(parts, "backlog "+plural(last.Writer.Backlog.Batches, "batch", "batches"))
 		}
-		if behind := time.Duration(s.metrics.behind.Swap(0)); behind > 0 {
+		if behind := max(time.Duration(s.metrics.behind.Swap(0)), s.writer.Behind()); behind > 0 {
 			parts = append(parts, fmt.Sprintf("at most %s behind", behind.Round(time.Millisecond)))
 		}
 		return strings.Join(parts, ", ")

@@ -111,8 +111,9 @@ func TestNotifiesSystemd(t *testing.T) {
 	n.expect("STOPPING=1")
 }
 
-// The line of systemctl status has the rate of an ingress, and the rate, the
-// backlog and the lag of a writer.
+// The line of systemctl status has the rate of an ingress and what waits for the
+// stream, and the rate, the backlog and the lag of a writer, above all while it
+// commits nothing.
 func TestStatusOfIngressAndWriter(t *testing.T) {
 	t.Parallel()
 	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", MaxBytes: 1 << 24, Log: slog.New(slog.DiscardHandler)})
@@ -136,7 +137,7 @@ func TestStatusOfIngressAndWriter(t *testing.T) {
 		return p, n
 	}
 	w, writer := started("writer", "--data", data)
-	in, ingress := started("ingress", "--data", t.TempDir(), "--listen", "127.0.0.1:0")
+	in, ingress := started("ingress", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--stop-timeout", "5s")
 
 	// As long as somebody holds the database, batches wait.
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "numbers.db")+"?_txlock=immediate&_pragma=busy_timeout(60000)")
@@ -148,6 +149,7 @@ func TestStatusOfIngressAndWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sent := time.Now()
 	res, err := http.Post(in.api+"/v1/increments", "application/x-ndjson", strings.NewReader(strings.Repeat(`{"key":"foo","value":1}`+"\n", 10_000)))
 	if err != nil {
 		t.Fatal(err)
@@ -157,8 +159,11 @@ func TestStatusOfIngressAndWriter(t *testing.T) {
 		t.Fatal(res.Status)
 	}
 	stored := time.Now()
-	ingress.match(`STATUS=[1-9]\d* increments/s stored`)
-	writer.match(`STATUS=.*\b0 increments/s committed, backlog [1-9]\d* batch`)
+	ingress.match(`STATUS=[1-9]\d* increments/s stored, \d+ batch(?:es)? waiting`)
+	blocked := writer.match(`STATUS=.*\b0 increments/s committed, backlog [1-9]\d* batch(?:es)?, at most (\d\S*s) behind`)
+	if lag, err := time.ParseDuration(blocked[1]); err != nil || lag > time.Since(sent) {
+		t.Errorf("at most %s behind, and they were sent %s ago", blocked[1], time.Since(sent))
+	}
 	waited := time.Since(stored)
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
@@ -176,13 +181,27 @@ func TestStatusOfIngressAndWriter(t *testing.T) {
 		t.Errorf("at most %s behind, and they waited for %s", committed[2], waited)
 	}
 	writer.match(`STATUS=.*\b0 increments/s committed, backlog 0 batches`)
-	for p, n := range map[*process]*notices{in: ingress, w: writer} {
+	stopped := func(p *process, n *notices) {
 		p.signal(syscall.SIGTERM)
 		n.expect("STOPPING=1")
 		if err := p.cmd.Wait(); err != nil {
 			t.Error(err)
 		}
 	}
+	stopped(w, writer)
+
+	// As long as there is no stream, they wait in the ingress.
+	server.Shutdown()
+	res, err = http.Post(in.api+"/increment?key=foo&value=1&ack=memory", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusAccepted {
+		t.Fatal(res.Status)
+	}
+	ingress.match(`STATUS=.*\b0 increments/s stored, 1 batch waiting, the oldest for \d\S*s`)
+	stopped(in, ingress) // into the spool
 }
 
 // A service that cannot start says why to systemd, and does not end at once: as

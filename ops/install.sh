@@ -5,7 +5,7 @@
 #
 #	CGO_ENABLED=0 go build -trimpath -o bin/piccolo ./cmd/piccolo
 #	sudo ops/install.sh bin/piccolo
-#	sudo ops/install.sh --remove          leaves data and settings
+#	sudo ops/install.sh --remove          leaves data, settings, and what systemctl has edited
 #
 # PREFIX=/opt/piccolo puts the binary elsewhere than below /usr/local.
 set -eu
@@ -26,12 +26,13 @@ die() {
 if [ "${1:-}" = --remove ]; then
 	if has_systemd && [ -e "$units/piccolo.target" ]; then
 		systemctl stop piccolo.target 'piccolo*.socket' 'piccolo*.service'
-		systemctl --quiet disable piccolo.target piccolo.socket piccolo.service
+		rm -f "$units"/*.wants/piccolo.* "$units"/*.wants/piccolo-writer.* "$units"/*.wants/piccolo-ingress@*
+		rm -rf "$units/piccolo.target.wants"
 		(cd "$here/systemd" && for unit in *.service *.socket *.target; do rm -f "$units/$unit"; done)
 		systemctl daemon-reload
 	fi
 	rm -f "$prefix/bin/piccolo"
-	echo "Removed. /var/lib/piccolo, /etc/piccolo and the user piccolo are left as they are."
+	echo "Removed. /var/lib/piccolo, /var/backups/piccolo, /etc/piccolo, drop-ins in $units/piccolo*.d and the user piccolo are left as they are."
 	exit
 fi
 
@@ -44,6 +45,10 @@ case "$binary" in
 esac
 "$binary" version || die "$binary does not run here"
 
+if has_systemd; then
+	systemd=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+	[ "${systemd:-0}" -ge 250 ] || die "the units need systemd 250, for their credentials, and this is ${systemd:-unknown}: run $binary all-in-one from a unit of your own"
+fi
 if ! id piccolo >/dev/null 2>&1; then
 	if command -v useradd >/dev/null; then
 		useradd --system --user-group --home-dir /var/lib/piccolo --shell /sbin/nologin piccolo
@@ -68,14 +73,17 @@ if ! has_systemd; then
 	echo "and give it 30 s to stop after SIGTERM."
 	exit
 fi
+# Whoever disabled it finds it disabled after an upgrade.
+first=no
+[ -e "$units/piccolo.target" ] || first=yes
 (cd "$here/systemd" && for unit in *.service *.socket *.target; do
 	sed "s|^ExecStart=/usr/bin/piccolo|ExecStart=$prefix/bin/piccolo|" "$unit" >"$units/$unit"
 	chmod 0644 "$units/$unit"
 done)
 systemctl daemon-reload
-if systemctl --quiet is-active 'piccolo*.service'; then
-	systemctl try-restart 'piccolo*.service'
-else
+if [ $first = yes ]; then
 	systemctl --quiet enable --now piccolo.target piccolo.socket piccolo.service
+else
+	systemctl try-restart 'piccolo*.service'
 fi
-systemctl --no-pager --lines=0 status 'piccolo*.service'
+systemctl --no-pager --lines=0 status 'piccolo*.service' || true # one that is stopped, which may be meant

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,13 +23,13 @@ const lockName = "lock"
 // process.
 func lockDir(dir string) (unlock func(), err error) { return lockDirWaiting(dir, nil) }
 
-// lockDirWaiting waits for the process that has the directory, and says so to
-// log; where that is nil, it does not wait.
-func lockDirWaiting(dir string, log *slog.Logger) (unlock func(), err error) {
+// lockDirWaiting waits for the process that has the directory; where wait is nil,
+// it does not.
+func lockDirWaiting(dir string, wait *standby) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("data directory: %w: choose another with --data", err)
 	}
-	unlock, err = lockFile(filepath.Join(dir, lockName), log)
+	unlock, err = lockFile(filepath.Join(dir, lockName), wait)
 	if errors.As(err, new(lockedError)) {
 		return nil, fmt.Errorf("data directory %s is %w: stop it, or choose another with --data", dir, err)
 	}
@@ -41,12 +40,12 @@ func lockDirWaiting(dir string, log *slog.Logger) (unlock func(), err error) {
 }
 
 // lockDatabase takes the database at path for the one process that writes it.
-// Where log is not nil, it waits for the one that does.
-func lockDatabase(path string, log *slog.Logger) (unlock func(), err error) {
+// Where wait is not nil, it waits for the one that does.
+func lockDatabase(path string, wait *standby) (unlock func(), err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // a database has one lock, by whatever name it is opened
 	}
-	unlock, err = lockFile(path+"-lock", log)
+	unlock, err = lockFile(path+"-lock", wait)
 	if errors.As(err, new(lockedError)) {
 		return nil, fmt.Errorf("database %s is %w: one process writes a database; stop it, choose another with --db, or wait for it with piccolo writer --standby", path, err)
 	}
@@ -65,9 +64,9 @@ func (e lockedError) Error() string {
 
 // lockFile takes the lock at path. While it was waited for, somebody may have
 // moved the file away; a lock on that would keep nobody from what is there now.
-func lockFile(path string, log *slog.Logger) (unlock func(), err error) {
+func lockFile(path string, wait *standby) (unlock func(), err error) {
 	for {
-		f, err := flock(path, log)
+		f, err := flock(path, wait)
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +82,7 @@ func lockFile(path string, log *slog.Logger) (unlock func(), err error) {
 }
 
 // flock opens the file at path, and takes the lock on what it has opened.
-func flock(path string, log *slog.Logger) (f *os.File, err error) {
+func flock(path string, wait *standby) (f *os.File, err error) {
 	f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
@@ -101,16 +100,19 @@ func flock(path string, log *slog.Logger) (f *os.File, err error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		pid, _ := os.ReadFile(path)
 		holder := lockedError{strings.TrimSpace(string(pid))}
-		if log == nil {
+		if wait == nil {
 			return nil, holder
 		}
-		log.Info("standing by until the other piccolo ends", "lock", path, "process", holder.pid)
-		defer standBy(log)()
+		wait.log.Info("standing by until the other piccolo ends", "lock", path, "process", holder.pid)
+		wait.waits()
 		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
 		}
+		if err == nil {
+			wait.takesOver()
+		}
 		if err == nil && isAt(f, path) {
-			log.Info("the other piccolo has ended, taking over", "lock", path)
+			wait.log.Info("the other piccolo has ended, taking over", "lock", path)
 		}
 	}
 	if err != nil {

@@ -35,9 +35,11 @@ func TestStandbyTakesTheLock(t *testing.T) {
 		err    error
 		early  bool
 	}
+	wait := newStandby(slog.New(slog.NewTextHandler(said, nil)))
+	defer wait.over()
 	standby := make(chan taken)
 	go func() {
-		unlock, err := lockFile(path, slog.New(slog.NewTextHandler(said, nil)))
+		unlock, err := lockFile(path, wait)
 		standby <- taken{unlock, err, !ended.Load()}
 	}()
 	<-said // that it stands by
@@ -100,9 +102,11 @@ func TestStandbyOfALockThatIsMovedAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := make(lines, 3)
+	wait := newStandby(slog.New(slog.NewTextHandler(said, nil)))
+	defer wait.over()
 	standby := make(chan func())
 	go func() {
-		unlock, err := lockFile(path, slog.New(slog.NewTextHandler(said, nil)))
+		unlock, err := lockFile(path, wait)
 		if err != nil {
 			t.Error(err)
 		}

@@ -27,6 +27,10 @@ type notifier struct {
 	// and started again; 0 where nobody watches.
 	watchdog time.Duration
 
+	// standby feeds the watchdog until the service is ready; nil where systemd
+	// does not watch before that.
+	standby *standby
+
 	stop chan struct{}
 	once sync.Once
 }
@@ -64,6 +68,9 @@ func (n *notifier) Execute() error {
 func (n *notifier) run() error {
 	if !n.ready() {
 		return nil
+	}
+	if n.standby != nil {
+		n.standby.over()
 	}
 	n.send(daemon.SdNotifyReady)
 	tick := time.NewTicker(min(notifyEvery, n.tenth()))

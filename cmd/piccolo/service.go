@@ -74,7 +74,7 @@ func ownFor(ctx context.Context, conn *bus.Bus, store *sqlite.Store, adopt bool)
 
 // openDatabase opens a database for this process alone to write. Where another
 // does, it waits, if wait is not nil.
-func openDatabase(ctx context.Context, path string, log, wait *slog.Logger) (store *sqlite.Store, release func(), err error) {
+func openDatabase(ctx context.Context, path string, log *slog.Logger, wait *standby) (store *sqlite.Store, release func(), err error) {
 	unlock, err := lockDatabase(path, wait)
 	if err != nil {
 		return nil, nil, err

@@ -46,34 +46,6 @@ func failure(err error) string {
 // notified says whether systemd wants to be told.
 func notified() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
-// standBy tells systemd, until over is called, that the process is well and
-// waits for another to end: that is what it was started for, however long it
-// takes.
-func standBy(log *slog.Logger) (over func()) {
-	if !notified() {
-		return func() {}
-	}
-	notify(log, daemon.SdNotifyReady+"\nSTATUS=standing by until the other piccolo ends")
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(notifyEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				notify(log, daemon.SdNotifyWatchdog)
-			case <-stop:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(stop)
-		<-stopped
-	}
-}
-
 // listenAPI opens the API's listener, or takes the one that systemd holds for
 // this service: that one outlives the process, so a restart refuses no
 // connection.

@@ -35,9 +35,10 @@ func (c *writerCmd) Validate() error {
 func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
 	reload := newReloader(log) // a writer has nothing to reload, and SIGHUP is no reason to die
 	ctx := context.Background()
-	var wait *slog.Logger
+	var wait *standby
 	if c.Standby {
-		wait = log
+		wait = newStandby(log)
+		defer wait.over()
 	}
 	unlock, err := lockDirWaiting(c.Data, wait)
 	if err != nil {
@@ -89,6 +90,7 @@ func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
 	if err != nil {
 		return err
 	}
+	frame.notifier.standby = wait
 	log.Info("ready", "version", version(), "partitions", owned, "database", store.Path(), "admin", url("http", frame.page.Addr()))
 	return frame.run(
 		named{"database", newLookout(store.Check)},

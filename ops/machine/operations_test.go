@@ -78,7 +78,7 @@ func TestOperations(t *testing.T) {
 	// What came after the backup comes from the stream.
 	m.run("echo 'retain: 48h' >>/etc/piccolo/piccolo.yaml; systemctl restart piccolo.service")
 	m.add("restored", 1)
-	m.follow(documented(t, "Back up", "sh")[0], "$(date +%F)", "2026-01-31")
+	m.follow(documented(t, "Back up", "sh")[0], "$(date +%FT%H%M%S)", "2026-01-31")
 	m.want("stat -c %a /var/backups/piccolo/numbers-2026-01-31.db", "640")
 	m.add("restored", 2)
 	m.follow(documented(t, "Restore", "sh")[0])

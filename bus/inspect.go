@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -78,38 +80,29 @@ func (b *Bus) Inspect(ctx context.Context) (_ *Inspection, err error) {
 	}
 	info := stream.CachedInfo()
 	i := &Inspection{
-		Name:      info.Config.Name,
-		Created:   info.Created,
-		Version:   info.Config.Metadata[metaVersion],
-		Replicas:  info.Config.Replicas,
-		Messages:  info.State.Msgs,
-		Bytes:     info.State.Bytes,
-		MaxBytes:  info.Config.MaxBytes,
-		FirstSeq:  info.State.FirstSeq,
-		LastSeq:   info.State.LastSeq,
-		Deleted:   info.State.NumDeleted,
-		Consumers: []InspectedConsumer{},
-		Departs:   departs(&info.Config),
-		Now:       info.TimeStamp,
+		Name:     info.Config.Name,
+		Created:  info.Created,
+		Version:  info.Config.Metadata[metaVersion],
+		Replicas: info.Config.Replicas,
+		Messages: info.State.Msgs,
+		Bytes:    info.State.Bytes,
+		MaxBytes: info.Config.MaxBytes,
+		FirstSeq: info.State.FirstSeq,
+		LastSeq:  info.State.LastSeq,
+		Deleted:  info.State.NumDeleted,
+		Departs:  departs(&info.Config),
+		Now:      info.TimeStamp,
 	}
 	if i.Partitions, err = partitionsOf(&info.Config); err != nil {
 		i.Departs = append(i.Departs, fmt.Sprintf("its metadata %s is %q, not a number of partitions: it was made by hand; %s", metaPartitions, info.Config.Metadata[metaPartitions], makeAnew))
 	}
-	for partition := range i.Partitions {
-		c, err := b.inspectConsumer(ctx, stream, partition)
-		if err != nil {
-			return nil, err
-		}
-		i.Consumers = append(i.Consumers, c)
-		if c.Exists {
-			continue
-		}
-		// Nobody has read it yet, so all of it is backlog.
-		held, err := stream.Info(ctx, jetstream.WithSubjectFilter(deltasSubject(partition)))
-		if err != nil {
-			return nil, fmt.Errorf("stream %s: %w", Stream, err)
-		}
-		i.Consumers[partition].Pending = held.State.Subjects[deltasSubject(partition)]
+	i.Consumers = make([]InspectedConsumer, i.Partitions)
+	err = sideBySide(i.Partitions, func(partition int) (err error) {
+		i.Consumers[partition], err = b.inspectConsumer(ctx, stream, partition)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return i, nil
 }
@@ -118,6 +111,12 @@ func (b *Bus) inspectConsumer(ctx context.Context, stream jetstream.Stream, part
 	i := InspectedConsumer{Partition: partition, Name: consumerName(partition)}
 	c, err := stream.Consumer(ctx, i.Name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		// Nobody has read it yet, so all of it is backlog.
+		held, err := stream.Info(ctx, jetstream.WithSubjectFilter(deltasSubject(partition)))
+		if err != nil {
+			return i, fmt.Errorf("stream %s: %w", Stream, err)
+		}
+		i.Pending = held.State.Subjects[deltasSubject(partition)]
 		return i, nil
 	}
 	if err != nil {
@@ -137,6 +136,25 @@ func (b *Bus) inspectConsumer(ctx context.Context, stream jetstream.Stream, part
 	return i, nil
 }
 
+// Oldest returns when the oldest batch of each partition's backlog was stored, the
+// zero time where there is none, or it was committed since i was seen.
+func (b *Bus) Oldest(ctx context.Context, i *Inspection) (stored []time.Time, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("STREAM.MSG.GET"), api("DIRECT.GET"))
+	defer done(&err)
+	stream, err := b.stream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	stored = make([]time.Time, len(i.Consumers))
+	err = sideBySide(len(stored), func(partition int) (err error) {
+		if c := &i.Consumers[partition]; c.Backlog() > 0 {
+			stored[partition], err = storedIn(ctx, stream, partition, c.AckFloor+1)
+		}
+		return err
+	})
+	return stored, err
+}
+
 // Stored returns when the message at or after a StreamSeq of a partition was
 // stored, the zero time where the stream holds none.
 func (b *Bus) Stored(ctx context.Context, partition int, seq uint64) (_ time.Time, err error) {
@@ -146,6 +164,10 @@ func (b *Bus) Stored(ctx context.Context, partition int, seq uint64) (_ time.Tim
 	if err != nil {
 		return time.Time{}, fmt.Errorf("stream %s: %w", Stream, err)
 	}
+	return storedIn(ctx, stream, partition, seq)
+}
+
+func storedIn(ctx context.Context, stream jetstream.Stream, partition int, seq uint64) (time.Time, error) {
 	msg, err := stream.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(deltasSubject(partition)))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return time.Time{}, nil
@@ -154,4 +176,32 @@ func (b *Bus) Stored(ctx context.Context, partition int, seq uint64) (_ time.Tim
 		return time.Time{}, fmt.Errorf("stream %s: message %d: %w", Stream, seq, err)
 	}
 	return msg.Time, nil
+}
+
+// abreast is how many questions about partitions are open at the same time, of
+// which there may be a thousand: one after the other takes seconds, and all at once
+// are more than a server keeps.
+const abreast = 16
+
+// sideBySide asks about each of n partitions, until one question fails.
+func sideBySide(n int, ask func(partition int) error) error {
+	var (
+		asked  atomic.Int64
+		failed atomic.Pointer[error]
+		all    sync.WaitGroup
+	)
+	for range min(n, abreast) {
+		all.Go(func() {
+			for p := int(asked.Add(1)) - 1; p < n && failed.Load() == nil; p = int(asked.Add(1)) - 1 {
+				if err := ask(p); err != nil {
+					failed.CompareAndSwap(nil, &err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }

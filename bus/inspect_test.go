@@ -1,6 +1,8 @@
 package bus_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -49,12 +51,53 @@ func TestInspect(t *testing.T) {
 			t.Errorf("partition %d: %+v, want a backlog of %d", partition, c, want)
 		}
 	}
+	oldest, err := r.Oldest(soon(t), i)
+	if err != nil || len(oldest) != 3 || !oldest[0].IsZero() || oldest[1].IsZero() || oldest[2].IsZero() {
+		t.Errorf("the oldest were stored at %v, %v", oldest, err)
+	}
 	stored, err := r.Stored(soon(t), 1, 4)
+	if !stored.Equal(oldest[1]) {
+		t.Errorf("the first that is not acked was stored at %s, the oldest of the backlog at %s", stored, oldest[1])
+	}
 	if err != nil || time.Since(stored) > time.Minute || stored.IsZero() {
 		t.Errorf("stored at %s, %v", stored, err)
 	}
 	if stored, err = r.Stored(soon(t), 1, 6); err != nil || !stored.IsZero() {
 		t.Errorf("what is not there was stored at %s, %v", stored, err)
+	}
+}
+
+// A stream has as many partitions as there may be, and is looked at as one of three is.
+func TestInspectManyPartitions(t *testing.T) {
+	t.Parallel()
+	r := startServer(t)
+	if _, err := r.Provision(soon(t), bus.StreamOptions{Partitions: piccolo.MaxPartitions, MaxBytes: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	for _, partition := range []int{7, 1023} {
+		r.publish(t, partition, 1, 3)
+	}
+	i, err := r.Inspect(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldest, err := r.Oldest(soon(t), i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for partition, c := range i.Consumers {
+		want := uint64(0)
+		if partition == 7 || partition == 1023 {
+			want = 3
+		}
+		if c.Partition != partition || c.Backlog() != want || oldest[partition].IsZero() != (want == 0) {
+			t.Errorf("partition %d: %+v, the oldest of %s", partition, c, oldest[partition])
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Oldest(ended, i); !errors.Is(err, context.Canceled) {
+		t.Errorf("when it is too late: %v", err)
 	}
 }
 

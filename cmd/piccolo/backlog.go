@@ -63,7 +63,6 @@ func (c *backlogCmd) Run(log *slog.Logger, out output) error {
 
 // readBacklog looks at the backlog twice, a sample apart, unless there is none.
 func readBacklog(ctx context.Context, conn *bus.Bus, sample time.Duration) (*backlog, error) {
-	start := time.Now()
 	before, err := conn.Inspect(ctx)
 	if err != nil {
 		return nil, err
@@ -85,19 +84,24 @@ func readBacklog(ctx context.Context, conn *bus.Bus, sample time.Duration) (*bac
 		// What is retained is as large as the rest, for all that is known.
 		b.Bytes = uint64(float64(now.Bytes) * float64(min(b.Messages, now.Messages)) / float64(now.Messages))
 	}
-	for i := range now.Consumers {
-		p, err := readPartition(ctx, conn, &now.Consumers[i])
-		if err != nil {
-			return nil, err
-		}
-		if p.OldestSeconds != nil && (b.OldestSeconds == nil || *p.OldestSeconds > *b.OldestSeconds) {
-			b.OldestSeconds = p.OldestSeconds
+	oldest, err := conn.Oldest(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range now.Consumers {
+		p := backlogPartition{Partition: c.Partition, Messages: c.Backlog(), Writer: c.Waiting > 0}
+		if !oldest[i].IsZero() { // it may have been committed meanwhile
+			age := max(time.Since(oldest[i]).Seconds(), 0)
+			p.OldestSeconds = &age
+			if b.OldestSeconds == nil || age > *b.OldestSeconds {
+				b.OldestSeconds = &age
+			}
 		}
 		b.Partitions = append(b.Partitions, p)
-		b.NATS = append(b.NATS, fmt.Sprintf("consumer info %s %s", bus.Stream, now.Consumers[i].Name))
+		b.NATS = append(b.NATS, fmt.Sprintf("consumer info %s %s", bus.Stream, c.Name))
 	}
-	if now != before {
-		b.RatePerSecond = (float64(b.Messages) - float64(total(before))) / time.Since(start).Seconds()
+	if between := now.Now.Sub(before.Now); between > 0 {
+		b.RatePerSecond = (float64(b.Messages) - float64(total(before))) / between.Seconds()
 	}
 	switch {
 	case b.Messages == 0:
@@ -107,22 +111,6 @@ func readBacklog(ctx context.Context, conn *bus.Bus, sample time.Duration) (*bac
 		b.DrainSeconds = &drain
 	}
 	return b, nil
-}
-
-func readPartition(ctx context.Context, conn *bus.Bus, c *bus.InspectedConsumer) (backlogPartition, error) {
-	p := backlogPartition{Partition: c.Partition, Messages: c.Backlog(), Writer: c.Waiting > 0}
-	if p.Messages == 0 {
-		return p, nil
-	}
-	stored, err := conn.Stored(ctx, c.Partition, c.AckFloor+1)
-	if err != nil {
-		return p, err
-	}
-	if !stored.IsZero() { // it may have been committed meanwhile
-		age := max(time.Since(stored).Seconds(), 0)
-		p.OldestSeconds = &age
-	}
-	return p, nil
 }
 
 // total is the backlog of all partitions, in messages.

@@ -87,11 +87,17 @@ func lock(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(unlock)
 }
 
-// database DIR makes a data directory with a database.
+// database DIR [PARTITIONS] makes a data directory with a database, for a stream of
+// so many.
 func database(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o755))
 	store, err := sqlite.Open(context.Background(), filepath.Join(ts.MkAbs(args[0]), "numbers.db"))
 	ts.Check(err)
+	if len(args) > 1 {
+		partitions, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		ts.Check(store.SetPartitions(context.Background(), partitions))
+	}
 	ts.Check(store.Close())
 }
 

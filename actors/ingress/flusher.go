@@ -2,38 +2,17 @@ package ingress
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/internal/crashpoint"
 )
 
-// Publisher stores a message in the stream and returns when it is there. After
-// piccolo.ErrFull it is not; after any other error it may be.
-type Publisher interface {
-	Publish(context.Context, *piccolo.Message) error
-}
-
-// Observer is told of every flush.
-type Observer interface {
-	Flushed(piccolo.Flush)
-}
-
 const (
 	// linger is how long a flush waits at most for those who waited for the
 	// one before to be back: sharing an fsync is worth more than that.
 	linger = 4 * time.Millisecond
-
-	// publishTimeout is how long a publish waits for its acknowledgement
-	// before it is tried again. A full disk gives no answer at all.
-	publishTimeout = 2 * time.Second
-
-	firstRetry = 20 * time.Millisecond
-	lastRetry  = 500 * time.Millisecond
 
 	sweepEvery = 10 * time.Second
 )
@@ -42,18 +21,12 @@ const (
 // has each stored in the stream. While one is on its way the next gathers, so
 // that the load sets the size of batches by itself.
 type flusher struct {
-	reducer  *reducer
-	head     *pending // the oldest batch whose outcome is unknown
-	bus      Publisher
-	pace     *pace
-	observer Observer
-	traces   *traces
-	log      *slog.Logger
-	waiting  *waiting // replies that wait for applied
-
-	state *atomic.Pointer[error] // why nothing more may be counted, if so
-
-	progress progress
+	storer
+	reducer *reducer
+	head    *pending // the oldest batch whose outcome is unknown
+	pace    *pace
+	traces  *traces
+	waiting *waiting // replies that wait for applied
 
 	mu        sync.Mutex // guards what reports read
 	published piccolo.Published
@@ -165,48 +138,6 @@ func (f *flusher) seal(p *pending) (*piccolo.Message, *piccolo.Span) {
 	}
 	return m, span
 }
-
-// store publishes m until it is acknowledged, and returns false where ctx ends
-// before that. The outcome of a publish that failed is unknown: only the same
-// bytes under the same id may follow it.
-func (f *flusher) store(ctx context.Context, m *piccolo.Message) bool {
-	start, wait := time.Now(), firstRetry
-	for retries := 0; ; retries++ {
-		try, cancel := context.WithTimeout(ctx, publishTimeout)
-		err := f.bus.Publish(try, m)
-		cancel()
-		if err == nil || errors.Is(err, piccolo.ErrFull) {
-			f.progress.steps.Add(1)
-		} else {
-			f.progress.unanswered.Add(1)
-		}
-		if err == nil {
-			if retries > 0 {
-				f.log.Info("the stream takes batches again", "batch", m.ID, "retries", retries, "after", time.Since(start))
-			}
-			f.state.CompareAndSwap(&full, nil)
-			f.observer.Flushed(piccolo.Flush{
-				Keys: m.Keys, Increments: m.Increments, Bytes: len(m.Data), Retries: retries, Took: time.Since(start),
-			})
-			return true
-		}
-		if errors.Is(err, piccolo.ErrFull) {
-			f.state.CompareAndSwap(nil, &full)
-		}
-		if retries == 0 {
-			f.log.Error("a batch could not be stored, trying again until it is", "batch", m.ID, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(wait):
-			wait = min(2*wait, lastRetry)
-		}
-	}
-}
-
-// full is what state points to while the stream takes no more.
-var full = piccolo.ErrFull
 
 // sweep forgets idle keys now and then, and at once when they take up half of
 // what may be kept.

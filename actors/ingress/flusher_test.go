@@ -122,8 +122,8 @@ func run(t *testing.T, r *reducer, answer func(context.Context, int) error) *run
 func start(t tester, r *reducer, answer func(context.Context, int) error) *running {
 	out, seen := &outlet{t: t, answer: answer}, new(flushes)
 	f := &flusher{
-		reducer: r, head: r.tail.Load(), bus: out, pace: newPace(interval, 0), observer: seen,
-		log: slog.New(slog.DiscardHandler), waiting: newWaiting(time.Minute), state: new(atomic.Pointer[error]),
+		storer:  storer{bus: out, observer: seen, log: slog.New(slog.DiscardHandler), state: new(atomic.Pointer[error])},
+		reducer: r, head: r.tail.Load(), pace: newPace(interval, 0), waiting: newWaiting(time.Minute),
 	}
 	ctx, abort := context.WithCancel(context.Background())
 	stop, left := make(chan struct{}), make(chan []piccolo.Message, 1)

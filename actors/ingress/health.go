@@ -19,6 +19,15 @@ func (in *Ingress) Check(context.Context) error {
 	return nil
 }
 
+// CheckSpool says what the spool holds that cannot be published, by file and
+// reason. That keeps nobody from work.
+func (in *Ingress) CheckSpool(context.Context) error {
+	if err := in.unpublished.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 func (in *Ingress) live(ctx *fasthttp.RequestCtx, _, _ []byte) {
 	ctx.SetContentType("text/plain; charset=utf-8")
 	ctx.SetBodyString("ok\n")

@@ -80,12 +80,13 @@ type Ingress struct {
 	counting sync.RWMutex       // held for reading by whoever counts many increments at once
 	closed   bool               // nothing is counted any more
 
-	refuse   atomic.Pointer[error] // why nothing more may be counted, if so
-	draining atomic.Bool
-	bye      chan struct{} // closed when a stop begins
-	stop     chan struct{}
-	stopOnce sync.Once
-	done     chan struct{} // closed when Execute has returned
+	refuse      atomic.Pointer[error] // why nothing more may be counted, if so
+	unpublished atomic.Pointer[error] // what of the spool of an earlier process cannot be published, if so
+	draining    atomic.Bool
+	bye         chan struct{} // closed when a stop begins
+	stop        chan struct{}
+	stopOnce    sync.Once
+	done        chan struct{} // closed when Execute has returned
 }
 
 // New makes an ingress. It takes requests once Execute runs.
@@ -110,15 +111,12 @@ func New(c Config) (*Ingress, error) {
 		r := newReducer(c.Producer, partition, room, in.keys)
 		in.reducers = append(in.reducers, r)
 		in.flushers = append(in.flushers, &flusher{
-			reducer:  r,
-			head:     r.tail.Load(),
-			bus:      c.Stream,
-			pace:     newPace(c.FlushInterval, c.Freshness),
-			observer: c.Observer,
-			traces:   in.traces,
-			log:      c.Log,
-			waiting:  in.waiting,
-			state:    &in.refuse,
+			storer:  storer{bus: c.Stream, observer: c.Observer, log: c.Log, state: &in.refuse},
+			reducer: r,
+			head:    r.tail.Load(),
+			pace:    newPace(c.FlushInterval, c.Freshness),
+			traces:  in.traces,
+			waiting: in.waiting,
 		})
 	}
 	in.watchers.max = c.MaxWatchers
@@ -149,10 +147,12 @@ func (in *Ingress) Execute() error {
 		flushers.Go(func() { left[i] = f.run(deadline, flush) })
 	}
 	spool := spool{in.Spool}
-	var spooled error
 	old.Go(func() {
-		if spooled = spool.publish(deadline, in.flushers[0].store); spooled != nil {
-			in.Log.Error("the spool holds batches that cannot be published", "error", spooled)
+		// Its steps are its own: they would hide a flusher that is stuck.
+		storer := storer{bus: in.Stream, observer: in.Observer, log: in.Log, state: &in.refuse}
+		if err := spool.publish(deadline, storer.store); err != nil {
+			in.Log.Error("the spool holds what cannot be published: it stays there, and is not counted", "error", err)
+			in.unpublished.Store(&err)
 		}
 	})
 
@@ -172,7 +172,7 @@ func (in *Ingress) Execute() error {
 	flushers.Wait()
 	giveUp() // on what an earlier process left: the spool keeps it
 	old.Wait()
-	errs := []error{failed, spooled}
+	errs := []error{failed}
 	for _, messages := range left {
 		if len(messages) > 0 {
 			in.Log.Warn("batches go to the spool, the next start publishes them", "batches", len(messages), "spool", in.Spool)

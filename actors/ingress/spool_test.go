@@ -156,7 +156,13 @@ func TestSpoolDamaged(t *testing.T) {
 	<-d.stream.asked
 	<-d.stream.asked
 	d.acked(d.count("bar", "stored"), 200, "stored")
-	err := d.stop()
+	if got := d.in.Progress()[0].Steps; got != 1 {
+		t.Errorf("%d steps, want that of bar: those of the spool are not the flusher's", got)
+	}
+	if err := d.stop(); err != nil {
+		t.Errorf("a stop fails for what an earlier one left: %v", err)
+	}
+	err := d.in.CheckSpool(t.Context())
 	if err == nil {
 		t.Fatal("no error")
 	}

@@ -124,6 +124,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err er
 		{name: "writer", progress: one(writer.Progress)},
 	},
 		admin.Check{Name: "ingress", Err: ingress.Check},
+		admin.Check{Name: "spool", Err: ingress.CheckSpool, Warns: true},
 		admin.Check{Name: "writer", Err: writer.Check},
 		admin.Check{Name: "nats", Err: server.Check},
 	)

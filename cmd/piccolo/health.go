@@ -20,6 +20,7 @@ import (
 // fixes are what to do about a finding, by its name.
 var fixes = map[string]string{
 	"ingress":  "piccolo backlog says whether a writer runs and keeps up; more room: piccolo stream init --stream-max-bytes, or --stream-max-bytes of the all-in-one",
+	"spool":    "a disk that damaged those files is the usual cause: what they held is not counted; move them out of the spool, and keep them if it must be found out what that was",
 	"writer":   "its log says why; where the database is locked or its disk is full, it goes on by itself once it is not",
 	"nats":     "start the server there, see its log and its disk; the processes connect again by themselves",
 	"database": "put the file back, or a backup of it, and start the writer again",

@@ -59,6 +59,7 @@ func (c *ingressCmd) Run(log *slog.Logger, last *lastError) (err error) {
 		{name: "ingress", progress: ingress.Progress, patient: true},
 	},
 		admin.Check{Name: "ingress", Err: ingress.Check},
+		admin.Check{Name: "spool", Err: ingress.CheckSpool, Warns: true},
 		admin.Check{Name: "nats", Err: conn.Check},
 	)
 	if err != nil {

@@ -47,3 +47,25 @@ func TestReceiptIn(t *testing.T) {
 		}
 	}
 }
+
+// Clients send receipts back in a URL. What is taken for one names batches, and
+// means the same when it travels again.
+func FuzzParseReceipt(f *testing.F) {
+	for _, s := range []string{"", "p.0.1", "5c1d4a6e8f90b2c3.0.17,5c1d4a6e8f90b2c3.1.2", "p.0.1,", "p.00.01", "p.1024.1", "p.0.0", "p.0.9223372036854775808", "*.0.1", "p.0.1,p.0.1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := piccolo.ParseReceipt(s)
+		if err != nil {
+			return
+		}
+		for _, id := range r {
+			if piccolo.CheckProducer(id.Producer) != nil || id.Partition < 0 || id.Partition >= piccolo.MaxPartitions || id.Seq < 1 || id.Seq > piccolo.MaxSeq {
+				t.Errorf("%q: %+v is no batch's", s, id)
+			}
+		}
+		if again, err := piccolo.ParseReceipt(r.String()); err != nil || !slices.Equal(again, r) {
+			t.Errorf("%q is %q, which is %v, %v", s, r, again, err)
+		}
+	})
+}

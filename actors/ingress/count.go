@@ -26,7 +26,7 @@ func (in *Ingress) Count(key []byte, value int64, ack piccolo.Ack) (Counted, err
 	return Counted{in, batch, ack}, err
 }
 
-// Batch names the batch.
+// Batch names the batch. A reply does by its receipt; the simulation asks for it.
 func (c Counted) Batch() piccolo.BatchID { return c.batch.id }
 
 // Wait waits for the ack that was asked for and returns the one that holds:

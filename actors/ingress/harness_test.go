@@ -105,6 +105,21 @@ func (d *door) start() {
 	d.t.Cleanup(func() { _ = d.stop() })
 }
 
+// until returns when something holds that nothing tells of, and fails where that
+// takes a minute.
+func (d *door) until(what string, holds func() bool) {
+	d.t.Helper()
+	look, late := time.NewTicker(time.Millisecond), time.After(time.Minute)
+	defer look.Stop()
+	for !holds() {
+		select {
+		case <-look.C:
+		case <-late:
+			d.t.Fatalf("a minute has passed before %s", what)
+		}
+	}
+}
+
 // of is d for a subtest.
 func (d *door) of(t *testing.T) *door {
 	sub := *d

@@ -10,7 +10,8 @@ import (
 )
 
 var (
-	// ErrConflict refuses an Idempotency-Key that stands for other increments.
+	// ErrConflict refuses an Idempotency-Key that stands for other increments. Like
+	// ErrNoMessage it is for callers of CountOnce.
 	ErrConflict = errors.New("the key was used for other increments")
 	// ErrNoMessage refuses a request whose part for a partition fits into no
 	// message.

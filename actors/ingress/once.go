@@ -67,7 +67,8 @@ type carrier struct {
 
 // CountOnce counts increments under an Idempotency-Key, all or none, if the key
 // has not been counted; the reply is to wait for ack. After an error nothing has
-// been counted.
+// been counted. HTTP's handlers take the body apart by themselves where it has
+// many; the simulation, which speaks no HTTP, counts with this.
 func (in *Ingress) CountOnce(idempotency []byte, increments []piccolo.Increment, ack piccolo.Ack) (*CountedOnce, error) {
 	parts := newParts(idempotency)
 	for _, i := range increments {

@@ -174,9 +174,7 @@ func TestOncesAreBounded(t *testing.T) {
 			<-d.stream.asked // sealed: its part of the budget is free again
 		}
 	}
-	for d.in.Keys() < 2 {
-		time.Sleep(time.Millisecond)
-	}
+	d.until("two keys wait in memory", func() bool { return d.in.Keys() >= 2 })
 	full := d.send(request{target: "/v1/increments", contentType: form, body: "key=a&value=1&key=b&value=1", header: http.Header{"Idempotency-Key": {"order-4711-b"}}})
 	d.declined(full, 503)
 	release()

@@ -3,8 +3,8 @@ package ingress_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
-	"time"
 
 	"github.com/piccolo-counter/piccolo"
 )
@@ -12,13 +12,7 @@ import (
 // progress waits for a partition's progress to be as wanted.
 func (d *door) progress(partition int, want piccolo.Progress) {
 	d.t.Helper()
-	var got piccolo.Progress
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if got = d.in.Progress()[partition]; got == want {
-			return
-		}
-	}
-	d.t.Errorf("progress %+v, want %+v", got, want)
+	d.until(fmt.Sprintf("progress is %+v", want), func() bool { return d.in.Progress()[partition] == want })
 }
 
 // Who has nothing to flush does not wait, and who flushes moves on.

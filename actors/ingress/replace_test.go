@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/actors/ingress"
@@ -14,23 +13,24 @@ import (
 func (d *door) nextStored(t *testing.T) piccolo.Batch {
 	t.Helper()
 	<-d.stream.asked
-	for {
+	var b piccolo.Batch
+	d.of(t).until("the stream has the batch", func() bool {
 		d.stream.mu.Lock()
-		if n := len(d.stream.batches); n > 0 && len(d.stream.flying) == 0 {
-			b := d.stream.batches[n-1]
-			d.stream.mu.Unlock()
-			return b
+		defer d.stream.mu.Unlock()
+		n := len(d.stream.batches)
+		if n == 0 || len(d.stream.flying) > 0 {
+			return false
 		}
-		d.stream.mu.Unlock()
-		time.Sleep(time.Millisecond)
-	}
+		b = d.stream.batches[n-1]
+		return true
+	})
+	return b
 }
 
 // awaitWaiters returns when so many replies wait for the open batch.
 func (d *door) awaitWaiters(n int) {
-	for d.in.Waiters() < n {
-		time.Sleep(time.Millisecond)
-	}
+	d.t.Helper()
+	d.until(fmt.Sprint(n, " replies wait"), func() bool { return d.in.Waiters() >= n })
 }
 
 // increments counts those that the stream holds.

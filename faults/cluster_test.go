@@ -431,10 +431,14 @@ func TestCluster(t *testing.T) {
 	}
 	b.settled()
 	sure, _, _ := b.totals()
+	var batches uint64 // that were stored, of which each has a StreamSeq
 	c.until("all is folded", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		stream, err := c.js.Stream(ctx, "PICCOLO")
+		if err == nil {
+			batches = stream.CachedInfo().State.LastSeq
+		}
 		return err == nil && stream.CachedInfo().State.Msgs == 0 && c.contents().increments >= sure
 	})
 	for _, s := range c.ingresses {
@@ -453,8 +457,8 @@ func TestCluster(t *testing.T) {
 	if db.increments != sure {
 		t.Errorf("%d increments folded, want exactly the %d that were acknowledged", db.increments, sure)
 	}
-	t.Logf("%d requests for %d increments; %d kills, %d cuts; %.0f batches came twice and were skipped; %.1f s in all without an acknowledgement, %.1f s the longest",
-		w.tries.Load(), sure, kills, cuts, duplicates, w.still.Seconds(), w.longest.Seconds())
+	t.Logf("%d requests for %d increments in %d batches; %d kills, %d cuts; %.0f batches came twice and were skipped; %.1f s in all without an acknowledgement, %.1f s the longest",
+		w.tries.Load(), sure, batches, kills, cuts, duplicates, w.still.Seconds(), w.longest.Seconds())
 }
 
 // readEverywhere reads keys of every partition through every ingress.

@@ -133,7 +133,7 @@ func cpu(b *testing.B) time.Duration {
 // many replies to share a batch as the only one had.
 func BenchmarkDeployment(b *testing.B) {
 	for _, c := range []struct{ ingresses, partitions, connections int }{
-		{1, 1, 256}, {2, 1, 256}, {4, 1, 256}, {1, 4, 256}, {1, 16, 256}, {1, 4, 1024}, {1, 16, 4096}, {4, 16, 4096},
+		{1, 1, 256}, {2, 1, 256}, {4, 1, 256}, {1, 4, 256}, {1, 16, 256}, {1, 4, 1024}, {1, 16, 4096}, {4, 16, 4096}, {4, 16, 256},
 	} {
 		b.Run(fmt.Sprintf("ingresses=%d/partitions=%d/connections=%d", c.ingresses, c.partitions, c.connections), func(b *testing.B) {
 			d := newDeployment(b, c.partitions)

@@ -31,6 +31,7 @@ const (
 	subjectQuery    = "piccolo.query."
 	consumerPrefix  = "writer-"
 	metaPartitions  = "piccolo.partitions"
+	metaGrewFrom    = "piccolo.grew_from" // how many partitions the stream was made with, where it has grown since
 	metaVersion     = "piccolo.version"
 	metaDatabase    = "piccolo.database" // of a consumer: the id of the database that has the partition
 	metaWriter      = "piccolo.writer"   // of a consumer: the writer that serves it, named at random

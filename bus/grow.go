@@ -87,11 +87,34 @@ func (b *Bus) Grow(ctx context.Context, partitions int) (before int, err error) 
 	}
 	// Last: until now nothing has changed for anybody.
 	config := stream.CachedInfo().Config
+	if partitions > before && config.Metadata[metaGrewFrom] == "" {
+		config.Metadata[metaGrewFrom] = strconv.Itoa(before)
+	}
 	config.Metadata[metaPartitions] = strconv.Itoa(partitions)
 	if _, err := b.js.UpdateStream(ctx, config); err != nil {
 		return before, fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	return before, nil
+}
+
+// GrewFrom returns with how many partitions the stream was made, 0 where it has
+// not grown.
+func (b *Bus) GrewFrom(ctx context.Context) (_ int, err error) {
+	ctx, done := b.asks(ctx, api("STREAM.INFO"))
+	defer done(&err)
+	stream, err := b.stream(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	meta := stream.CachedInfo().Config.Metadata[metaGrewFrom]
+	if meta == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(meta)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("stream %s: metadata %s is %q, not a number of partitions: was it changed by hand?", Stream, metaGrewFrom, meta)
+	}
+	return n, nil
 }
 
 // allFolded says whether a writer has acked all that the stream holds of a

@@ -20,6 +20,9 @@ func TestGrow(t *testing.T) {
 			t.Errorf("got error %v, want one that says %q", err, want)
 		}
 	}
+	if n, err := r.GrewFrom(soon(t)); n != 0 || err != nil {
+		t.Errorf("it grew from %d partitions, error %v, before it did", n, err)
+	}
 	r.publish(t, 1, 1, 2)
 	grow("partition 1 that are not folded") // nobody has served it
 	c, stop := r.subscribe(t, 1)
@@ -51,5 +54,8 @@ func TestGrow(t *testing.T) {
 	r.publish(t, 4, 1, 1)
 	if before, err := r.Grow(soon(t), 6); before != 6 || err != nil {
 		t.Errorf("again: it had %d partitions, error %v", before, err)
+	}
+	if n, err := r.GrewFrom(soon(t)); n != 3 || err != nil {
+		t.Errorf("it grew from %d partitions, error %v; want 3", n, err)
 	}
 }

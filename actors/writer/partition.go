@@ -12,6 +12,7 @@ import (
 // partition is what the writer knows of one partition it owns.
 type partition struct {
 	number   int
+	divided  bool // see divide
 	position piccolo.Position
 	stop     func()              // ends the subscription; nil while there is none
 	failed   chan error          // holds why the subscription ended by itself

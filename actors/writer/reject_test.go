@@ -101,6 +101,58 @@ func TestByHandInAnothersPartition(t *testing.T) {
 	})
 }
 
+// An ingress that had not heard that the stream grew still publishes to the
+// partition before. Where the new one has moved to another database meanwhile,
+// its keys must not be counted here, where no read looks for them.
+func TestLateAfterTheStreamGrewAndAPartitionMoved(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Of, r.GrewFrom, r.Partitions, r.Retain = 4, 2, []int{0, 1, 2, 3}, time.Hour
+		keys := make(map[int]string) // one of each partition
+		for i := 0; len(keys) < r.Of; i++ {
+			key := strconv.Itoa(i)
+			keys[piccolo.Partition(piccolo.Hash(key), r.Of)] = key
+		}
+		late := func(seq uint64, partition int, of ...int) *piccolo.Batch {
+			b := on(partition, batch(seq))
+			for _, p := range of {
+				b.Deltas = append(b.Deltas, piccolo.Delta{Key: keys[p], Value: 1})
+			}
+			return b
+		}
+		r.stream.publish(late(1, 1, 1, 3)) // this writer still has both
+		r.start()
+		r.settle()
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.Partitions = []int{0, 1, 2} // and 3 has moved
+		r.stream.forget(1, 1)
+		r.start()
+		refused := late(2, 1, 1, 3)
+		once := late(3, 1)
+		once.Onces = []piccolo.Once{{Claim: piccolo.Claim{Token: piccolo.Token{1}}, Increments: 1, Deltas: []piccolo.Delta{{Key: keys[3], Value: 1}}}}
+		r.stream.publish(refused, once, late(4, 1, 1), late(1, 0, 0, 2))
+		r.settle()
+		r.store.wantValues(t, map[string]int64{keys[0]: 1, keys[1]: 2, keys[2]: 1, keys[3]: 1})
+		var kept []string
+		for _, c := range r.store.commits {
+			for _, rejected := range c.Rejected {
+				kept = append(kept, string(rejected.Data))
+				if !strings.Contains(rejected.Reason, "in partition 3 of 4") || !strings.Contains(rejected.Reason, "piccolo decode") {
+					t.Errorf("rejected for %q", rejected.Reason)
+				}
+			}
+		}
+		want := []string{string(piccolo.AppendBatch(nil, refused)), string(piccolo.AppendBatch(nil, once))}
+		if !slices.Equal(kept, want) {
+			t.Errorf("kept %q, want %q", kept, want)
+		}
+		if n := r.stream.waiting(); n > 0 {
+			t.Errorf("%d messages are not acked", n)
+		}
+	})
+}
+
 // A message written by hand has no name of its own, and is told by where it
 // stands when it comes again.
 func TestByHandAgain(t *testing.T) {

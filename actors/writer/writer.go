@@ -82,11 +82,12 @@ type Tracer interface {
 	Ended(*piccolo.Span)
 }
 
-// Config is what a writer needs. Every field is needed, but for Provision,
-// Silence and Tracer.
+// Config is what a writer needs. Every field is needed, but for GrewFrom,
+// Provision, Silence and Tracer.
 type Config struct {
 	Partitions []int // that it owns
 	Of         int   // how many the stream has
+	GrewFrom   int   // how many it was made with; 0 where it has not grown
 	Stream     Stream
 	Store      Store
 	Observer   Observer
@@ -212,6 +213,7 @@ func (w *Writer) load(ctx context.Context) error {
 		}
 		p.position = positions[n]
 	}
+	w.divide()
 	return nil
 }
 
@@ -268,8 +270,8 @@ func (w *Writer) foldFrom(d piccolo.Delivery) error {
 func (w *Writer) take(d piccolo.Delivery) {
 	w.passed.fetched.Add(1)
 	m := &delivered{Delivery: d}
-	if m.bad = m.Decode(&m.batch); m.bad == nil && m.JSON {
-		m.bad = w.misplaced(&m.batch)
+	if m.bad = m.Decode(&m.batch); m.bad == nil && (m.JSON || w.partition[m.Partition].divided) {
+		m.bad = w.misplaced(m)
 	}
 	w.unfolded = append(w.unfolded, m)
 	w.held.Store(int64(len(w.unfolded)))
@@ -294,33 +296,6 @@ func (w *Writer) take(d piccolo.Delivery) {
 		w.oldest = accepted
 		w.mu.Unlock()
 	}
-}
-
-// misplaced says which key of a batch written by hand is in another writer's
-// partition, where reads of it look. An ingress places its keys right, so only
-// such batches are looked at; and only those that are new, since the partition
-// may have moved. That the key's partition is another of this writer's is no
-// harm: the number is where it is looked for, and before the stream grew the
-// subject may have been the right one.
-func (w *Writer) misplaced(b *piccolo.Batch) error {
-	if w.ledger.Folded(b.BatchID) {
-		return nil
-	}
-	check := func(deltas []piccolo.Delta) error {
-		for i := range deltas {
-			p := piccolo.Partition(piccolo.Hash(deltas[i].Key), w.Of)
-			if w.partition[p] == nil {
-				return fmt.Errorf("batch: key %q is in partition %d of %d, and it came on the subject of partition %d: publish it there", deltas[i].Key, p, w.Of, b.Partition)
-			}
-		}
-		return nil
-	}
-	for i := range b.Onces {
-		if err := check(b.Onces[i].Deltas); err != nil {
-			return err
-		}
-	}
-	return check(b.Deltas)
 }
 
 // gather takes more messages, for as long as the gear has it.

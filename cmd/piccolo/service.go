@@ -27,6 +27,7 @@ type setting struct {
 	dir        string // the data directory
 	unclean    bool   // the process before this one on it was killed
 	partitions int    // of the stream
+	grewFrom   int    // partitions; 0 where it has not grown, or does not matter
 	freshness  time.Duration
 	sync       string // of the NATS server inside, where there is one
 	stop       stopFlags
@@ -163,6 +164,7 @@ func (s *service) openWriter(ctx context.Context, f *writerFlags, store *sqlite.
 	c := writer.Config{
 		Partitions:   partitions,
 		Of:           s.partitions,
+		GrewFrom:     s.grewFrom,
 		Stream:       s.conn,
 		Store:        store,
 		Observer:     s.metrics,

@@ -61,6 +61,10 @@ func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
 	if err != nil {
 		return err
 	}
+	grewFrom, err := conn.GrewFrom(ctx)
+	if err != nil {
+		return err
+	}
 	if err := store.SetPartitions(ctx, count); err != nil {
 		return err
 	}
@@ -74,7 +78,7 @@ func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {
 	}
 	s := newService(setting{
 		role: "writer", log: log, errors: last, conn: conn, reload: reload, dir: c.Data, unclean: unclean,
-		partitions: count, freshness: c.Freshness, stop: c.stopFlags, traces: c.traceFlags,
+		partitions: count, grewFrom: grewFrom, freshness: c.Freshness, stop: c.stopFlags, traces: c.traceFlags,
 	})
 	writer, err := s.openWriter(ctx, &c.writerFlags, store, owned, nil)
 	if err != nil {

@@ -254,7 +254,8 @@ func TestPageInABrowser(t *testing.T) {
 		eval[bool](b, `document.querySelector("[data-span='60']").click(); document.querySelector("#search").value = "page/1"; document.querySelector("#search").dispatchEvent(new Event("input"))`)
 		b.picture("dark", 1320, 900, "dark")
 		b.picture("light", 1320, 900, "light")
-		b.picture("phone", 400, 860, "dark")
+		b.picture("phone-dark", 390, 860, "dark")
+		b.picture("phone-light", 390, 860, "light")
 		b.picture("tablet", 900, 860, "light")
 	}
 

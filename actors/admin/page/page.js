@@ -88,21 +88,18 @@ function figures(p) {
 function conservation(c) {
   const line = $("conservation");
   line.replaceChildren();
-  const part = (name, n) => { line.append(element("span", name), element("b", whole(n))); };
   const whole = (n) => n.toLocaleString("en-US");
-  part("accepted", c.accepted);
-  line.append("=");
-  part("in memory", c.in_memory);
-  line.append("+");
-  part("published", c.published);
-  line.append(element("span", "of which", "next"));
-  part("backlog", c.backlog);
-  line.append("+");
-  part("folded", c.folded);
-  if (c.lost > 0) {
-    line.append("+");
-    part("lost", c.lost);
-  }
+  const term = (sign, name, n) => { // is not broken
+    const e = element("span", sign, "term");
+    e.append(element("span", name), element("b", whole(n)));
+    line.append(e);
+  };
+  term("", "accepted", c.accepted);
+  term("=", "in memory", c.in_memory);
+  term("+", "published", c.published);
+  term("", "of which backlog", c.backlog);
+  term("+", "folded", c.folded);
+  if (c.lost > 0) term("+", "lost", c.lost);
   line.classList.toggle("broken", c.broken + c.lost_batches > 0);
   line.append(element("span", c.broken > 0 ? "✗ " + whole(c.broken) + (c.broken === 1 ? " increment does" : " increments do") + " not add up: run piccolo verify"
     : c.lost_batches > 0 ? "✗ " + whole(c.lost_batches) + (c.lost_batches === 1 ? " batch is" : " batches are") + " neither in the ledger nor in the stream: run piccolo verify"

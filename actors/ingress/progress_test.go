@@ -44,14 +44,9 @@ func TestProgressOfStuck(t *testing.T) {
 		t.Errorf("%d batches are not stored, the oldest for %s", n, oldest)
 	}
 	second := d.async(request{body: "key=bar&value=10"}) // in a batch behind it
-	for n := uint64(0); n != 2; n, _ = d.in.Unstored() {
-		time.Sleep(time.Millisecond)
-	}
+	d.until("the second batch is not stored", func() bool { n, _ := d.in.Unstored(); return n == 2 })
 	_, before := d.in.Unstored()
-	time.Sleep(time.Millisecond)
-	if _, oldest := d.in.Unstored(); oldest <= before {
-		t.Errorf("the oldest waits for %s, and did for %s", oldest, before)
-	}
+	d.until("the oldest waits for longer", func() bool { _, oldest := d.in.Unstored(); return oldest > before })
 	close(release)
 	d.acked(<-second, 200, "stored")
 	d.acked(<-first, 200, "stored")

@@ -10,5 +10,5 @@
 //	PICCOLO_FIGURES=FILE go test ./faults   what came of it, for go run ./faults/matrix
 //
 // What needs root, a tmpfs or strace is skipped, with the reason, where it
-// cannot be had.
+// cannot be had; with PICCOLO_EVERY_FAULT=1 it fails there.
 package faults

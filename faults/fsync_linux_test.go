@@ -51,11 +51,11 @@ func TestFsyncFails(t *testing.T) {
 func strace(t *testing.T, args ...string) []string {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
-		t.Skip("there is no strace")
+		impossible(t, "there is no strace")
 	}
 	command := append([]string{"strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"}, args...)
 	if out, err := exec.Command(command[0], append(command[1:], "true")...).CombinedOutput(); err != nil {
-		t.Skipf("strace cannot be used here: %v: %s", err, out)
+		impossible(t, "strace cannot be used here: %v: %s", err, out)
 	}
 	return command
 }

@@ -224,7 +224,7 @@ func newVolume(t *testing.T) *volume {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mkfs.ext4", "-q", d.image).CombinedOutput(); err != nil {
-		t.Skipf("a file system cannot be made here: %v: %s", err, out)
+		impossible(t, "a file system cannot be made here: %v: %s", err, out)
 	}
 	mountDisk(t, d.image, d.before)
 	return d
@@ -245,7 +245,7 @@ func (d *volume) cut(s *service) {
 func mountDisk(t *testing.T, image, dir string) {
 	t.Helper()
 	if out, err := exec.Command("mount", "-o", "loop,commit=300", image, dir).CombinedOutput(); err != nil {
-		t.Skipf("a file cannot be mounted here: %v: %s", err, out)
+		impossible(t, "a file cannot be mounted here: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -35,7 +36,14 @@ func attackers(t *testing.T) int {
 	return n
 }
 
-const tinyPair = `{"key":"a","value":0}` + "\n"
+const tinyPair = `{"key":"a","value":1}` + "\n"
+
+// largest is so many lines of the largest value or its opposite, under one key:
+// no two of them can be added up in 64 bits.
+func largest(sign string, lines int) io.Reader {
+	line := fmt.Sprintf(`{"key":"b","value":%s%d}`+"\n", sign, int64(math.MaxInt64))
+	return repeated(line, lines*len(line))
+}
 
 // repeated is text, over and over, of n bytes.
 func repeated(text string, n int) io.Reader {
@@ -107,7 +115,10 @@ func TestAttack(t *testing.T) {
 	var group sync.WaitGroup
 	f := measure(t, 11, "bodies that attack", "PICCOLO_ATTACKERS")
 	var theirs atomic.Int64 // increments of attackers that were counted
-	post := func(name, contentType, encoding string, body func() io.Reader, want ...int) {
+	var resets atomic.Int64 // requests of theirs that were cut off without a reply
+	// post returns how many increments of an attack were counted.
+	post := func(name, contentType, encoding string, body func() io.Reader, want ...int) (counted *atomic.Int64) {
+		counted = new(atomic.Int64)
 		for range n {
 			f.Times++
 			group.Go(func() {
@@ -123,16 +134,24 @@ func TestAttack(t *testing.T) {
 					return http.DefaultTransport.RoundTrip(r)
 				}
 				reply, err := ask()
-				// The others' bodies may take all the memory there is for that.
-				for deadline := time.Now().Add(2 * patience); err == nil && reply.StatusCode == http.StatusServiceUnavailable &&
-					!slices.Contains(want, reply.StatusCode) && time.Now().Before(deadline); reply, err = ask() {
-					_ = reply.Body.Close()
+				for deadline := time.Now().Add(2 * patience); time.Now().Before(deadline); reply, err = ask() {
+					if err == nil {
+						// The others' bodies may take all the memory there is for
+						// that, or all the time.
+						busy := reply.StatusCode == http.StatusServiceUnavailable || reply.StatusCode == http.StatusRequestTimeout
+						if !busy || slices.Contains(want, reply.StatusCode) {
+							break
+						}
+						_ = reply.Body.Close()
+					} else {
+						// What the client still sends may outlast what is left for
+						// it: the refusal is lost then, once and not always.
+						resets.Add(1)
+					}
 					time.Sleep(100 * time.Millisecond)
 				}
 				if err != nil {
-					// What the client still sends may outlast what is left for
-					// it: the reply is lost then, and nothing counts.
-					t.Logf("%s: %v", name, err)
+					t.Errorf("%s: no reply, however often it is sent: %v", name, err)
 					return
 				}
 				defer reply.Body.Close()
@@ -145,10 +164,12 @@ func TestAttack(t *testing.T) {
 					if err := json.Unmarshal(text, &said); err != nil {
 						t.Errorf("%s: %s: %v", name, text, err)
 					}
+					counted.Add(said.Counted)
 					theirs.Add(said.Counted)
 				}
 			})
 		}
+		return counted
 	}
 	raw := func(name, text string, want int) {
 		for range n {
@@ -175,7 +196,7 @@ func TestAttack(t *testing.T) {
 	}
 	const lines, array = "application/x-ndjson", "application/json"
 	post("10 million tiny pairs", lines, "", func() io.Reader { return repeated(tinyPair, 10_000_000*len(tinyPair)) }, 413, 503)
-	post("as many tiny pairs as may be", lines, "", func() io.Reader { return repeated(tinyPair, 16*mib) }, 200, 503)
+	tiny := post("as many tiny pairs as may be", lines, "", func() io.Reader { return repeated(tinyPair, 16*mib) }, 200, 503)
 	post("a key of 16 MB", lines, "", func() io.Reader {
 		return io.MultiReader(strings.NewReader(`{"key":"`), repeated("k", 15*mib), strings.NewReader(`","value":1}`))
 	}, 400)
@@ -187,6 +208,11 @@ func TestAttack(t *testing.T) {
 	const head = "POST /v1/increments HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 22\r\n"
 	raw("two lengths", head+"Content-Length: 23\r\n\r\n"+tinyPair, 400)
 	raw("a length and chunks", head+"Transfer-Encoding: chunked\r\n\r\n16\r\n"+tinyPair+"\r\n0\r\n\r\n", 400)
+	const overflowing = 100_000
+	post("largest values under one key", lines, "", func() io.Reader { return largest("", overflowing) }, 200)
+	group.Wait()
+	// What has been beyond 64 bits comes back to the increment.
+	post("their opposites", lines, "", func() io.Reader { return largest("-", overflowing) }, 200)
 	group.Wait()
 	peak := rss(t, s)
 
@@ -194,8 +220,8 @@ func TestAttack(t *testing.T) {
 	if got := l.replied[refused].Load() + l.replied[unknown].Load() + l.replied[unsent].Load(); got != 0 {
 		t.Errorf("%d requests that do no harm were not counted", got)
 	}
-	t.Logf("%d attackers of each kind, %d connections without a request, gzip bomb of %d KB: %d requests of others counted, %d MiB of memory at most, %d before",
-		n, len(quiet), len(gz)>>10, l.replied[counted].Load(), peak>>10, calm>>10)
+	t.Logf("%d attackers of each kind, %d of their requests without a reply, %d connections without a request, gzip bomb of %d KB: %d requests of others counted, %d MiB of memory at most, %d before",
+		n, resets.Load(), len(quiet), len(gz)>>10, l.replied[counted].Load(), peak>>10, calm>>10)
 	if most := 500<<10 + 40*len(quiet); peak > most {
 		t.Errorf("%d KiB of memory, want at most %d", peak, most)
 	}
@@ -204,7 +230,14 @@ func TestAttack(t *testing.T) {
 	}
 	s.quiet()
 	contents := s.contents()
-	delete(contents.numbers, "a") // of the attackers, and 0
+	if got := contents.numbers["a"]; got != tiny.Load() {
+		t.Errorf("the attackers' pairs come to %d, and %d of them were counted", got, tiny.Load())
+	}
+	if got := contents.numbers["b"]; got != 0 || contents.quarantined > 0 {
+		t.Errorf("the largest values and their opposites come to %d, with %d in the quarantine", got, contents.quarantined)
+	}
+	delete(contents.numbers, "a")
+	delete(contents.numbers, "b")
 	contents.increments -= int(theirs.Load())
 	b.settled()
 	f.check(b, contents)

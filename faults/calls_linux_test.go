@@ -44,13 +44,22 @@ func TestCallFails(t *testing.T) {
 		},
 		"database": func(s *service) []string { return []string{s.database, s.database + "-wal"} },
 	}
+	strace(t) // or none of it can be made
+	nths := calls(t)
 	var ended, wentOn, unharmed atomic.Int64
 	t.Cleanup(func() {
 		t.Logf("%d processes ended at the failure, %d went on, %d made no such call", ended.Load(), wentOn.Load(), unharmed.Load())
 	})
 	for file, paths := range files {
 		for _, c := range []struct{ call, error string }{{"write", "EIO"}, {"write", "ENOSPC"}, {"fsync", "EIO"}} {
-			for _, nth := range calls(t) {
+			var injected atomic.Int64
+			t.Cleanup(func() {
+				// Every run makes the first of these calls.
+				if nths[0] == 1 && injected.Load() == 0 && !t.Skipped() {
+					t.Errorf("no %s of the %s's file failed with %s: the test proves nothing", c.call, file, c.error)
+				}
+			})
+			for _, nth := range nths {
 				t.Run(fmt.Sprintf("%s, %s %d, %s", file, c.call, nth, c.error), func(t *testing.T) {
 					t.Parallel()
 					s := newService(t, "--ack-timeout=500ms", "--stop-timeout=5s", "--retain=1h")
@@ -83,6 +92,11 @@ func TestCallFails(t *testing.T) {
 					which := fmt.Sprintf("%s of the %s's file fails, %s", c.call, file, c.error)
 					if !failed {
 						which = "the run does not make as many calls"
+					} else {
+						injected.Add(1)
+					}
+					if code := s.now.cmd.ProcessState.ExitCode(); ending && (code != 1 || !failed) {
+						t.Errorf("the process ended with exit code %d, want 1 and a call that failed: %v", code, failed)
 					}
 					f := measure(t, 8, which, "PICCOLO_CALLS")
 					f.Times++

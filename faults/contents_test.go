@@ -14,6 +14,8 @@ type contents struct {
 	increments int      // that the ledger accounts for, without repeats under a token
 	gaps       []string // producers of which later batches were folded than others
 
+	quarantined int // values that are kept beside the numbers
+
 	held     int64 // sum of numbers and quarantine, modulo 2^64
 	folded   int64 // sum of the ledger, modulo 2^64
 	rejected int
@@ -42,6 +44,7 @@ func (s *service) contents() *contents {
 		var value int64
 		scan(&value)
 		c.held += value
+		c.quarantined++
 	})
 	each(s.t, tx, "SELECT producer, above, increments - skipped, sum FROM ledger", func(scan func(...any)) {
 		var producer, above string

@@ -108,9 +108,12 @@ func TestKillParts(t *testing.T) {
 	of[0].settle(b, p.writer.contents())
 }
 
-// The process stands still for longer than a publish waits for its
-// acknowledgement, as on a machine that was suspended, and goes on: a batch that
-// is published again then counts once.
+// frozen is longer than a publish waits for its acknowledgement.
+const frozen = 2500 * time.Millisecond
+
+// The process stands still for longer than that, as on a machine that was
+// suspended, and goes on: whether a batch is published again then or not, it
+// counts once.
 func TestFreeze(t *testing.T) {
 	t.Parallel()
 	s := newService(t, "--partitions=2")
@@ -121,7 +124,7 @@ func TestFreeze(t *testing.T) {
 	for range 2 {
 		l.await(s, counted, 100)
 		s.freeze()
-		time.Sleep(2500 * time.Millisecond)
+		time.Sleep(frozen)
 		s.signal(syscall.SIGCONT)
 		f.Times++
 		f.back(s, b, time.Now())
@@ -134,6 +137,38 @@ func TestFreeze(t *testing.T) {
 	s.undisturbed()
 	s.stop()
 }
+
+// The NATS server alone stands still for so long, with a batch on its way. The
+// ingress publishes it again, the server finds both when it goes on, and it
+// counts once.
+func TestServerFrozen(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, 2, "--ack-timeout=300ms")
+	p.writer.start()
+	p.ingress.start()
+	b := newBook()
+	f := measure(t, 4, "nats-server stands still beyond the publish timeout")
+	l := p.ingress.loadKeys(b, 4, manyKeys(100), "stored", "applied")
+	for range 2 {
+		l.await(p.ingress, counted, 100)
+		before := p.ingress.metric(retries)
+		p.nats.freeze()
+		time.Sleep(frozen)
+		p.nats.signal(syscall.SIGCONT)
+		f.Times++
+		f.back(p.ingress, b, time.Now())
+		p.ingress.until("a batch has been published again", func() bool { return p.ingress.metric(retries) > before })
+	}
+	l.await(p.ingress, counted, 100)
+	l.stop()
+	p.quiet()
+	b.settled()
+	p.finish(b)
+	f.settle(b, p.writer.contents())
+}
+
+// retries is the metric of how often batches were published again.
+const retries = "piccolo_publish_retries_total"
 
 // A writer stands still for longer than the stream waits for an ack, with
 // batches in its hands. They come again when it goes on, and are counted once.
@@ -155,6 +190,10 @@ func TestWriterFrozenPastAckWait(t *testing.T) {
 	f.back(p.ingress, b, time.Now())
 	l.await(p.ingress, counted, 200)
 	l.stop()
+	p.quiet()
+	if p.writer.metric("piccolo_duplicate_batches_total") == 0 {
+		t.Error("no batch was delivered again: the test proves nothing")
+	}
 	p.finish(b)
 	f.settle(b, p.writer.contents())
 }

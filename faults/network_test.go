@@ -21,6 +21,7 @@ type link struct {
 	up    wire       // to the server
 	down  wire       // from it
 	conns map[net.Conn]bool
+	felt  int // how often it was broken for something: a connection, or bytes on their way
 }
 
 // wire is one direction of a link.
@@ -94,6 +95,9 @@ func (l *link) copy(to io.Writer, from io.Reader, w *wire) {
 			return
 		}
 		l.mu.Lock()
+		if w.held || w.slow {
+			l.felt++
+		}
 		for w.held {
 			l.moved.Wait()
 		}
@@ -136,21 +140,31 @@ func (l *link) reset() {
 	for c := range l.conns {
 		conns = append(conns, c)
 	}
+	l.felt += len(conns)
 	l.mu.Unlock()
 	l.end(conns...)
 }
 
-// networkFaults are what happens to a link, and for how long.
+// broken says how often it has been so for something until now.
+func (l *link) broken() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.felt
+}
+
+// networkFaults are what happens to a link, and for how long. Some leave an
+// ingress under load no choice but to publish a batch again.
 var networkFaults = []struct {
 	name  string
 	lasts time.Duration
+	again bool
 	do    func(*link)
 }{
-	{"connection reset", 0, (*link).reset},
-	{"replies lost, then reset", time.Second, func(l *link) { l.set(wire{}, wire{held: true}) }},
-	{"replies late", 3 * time.Second, func(l *link) { l.set(wire{}, wire{held: true}) }},
-	{"black hole", 3 * time.Second, func(l *link) { l.set(wire{held: true}, wire{held: true}) }},
-	{"slow", 3 * time.Second, func(l *link) { l.set(wire{slow: true}, wire{slow: true}) }},
+	{"connection reset", 0, false, (*link).reset},
+	{"replies lost, then reset", time.Second, true, func(l *link) { l.set(wire{}, wire{held: true}) }},
+	{"replies late", 3 * time.Second, true, func(l *link) { l.set(wire{}, wire{held: true}) }},
+	{"black hole", 3 * time.Second, true, func(l *link) { l.set(wire{held: true}, wire{held: true}) }},
+	{"slow", 3 * time.Second, false, func(l *link) { l.set(wire{slow: true}, wire{slow: true}) }},
 }
 
 // The network between ingress or writer and the NATS server breaks, in every
@@ -180,6 +194,7 @@ func TestNetwork(t *testing.T) {
 				all = append(all, f)
 				for range max(1, kills(t)/25) {
 					anyMoment()
+					felt, published := l.broken(), p.ingress.metric(retries)
 					fault.do(l)
 					time.Sleep(fault.lasts)
 					if fault.name == "replies lost, then reset" {
@@ -189,6 +204,12 @@ func TestNetwork(t *testing.T) {
 					l.heal()
 					f.Times++
 					f.back(p.ingress, b, healed)
+					if l.broken() == felt {
+						t.Errorf("%s: nothing was on its way: the test proves nothing", fault.name)
+					}
+					if broken == ingressOnly && fault.again {
+						p.ingress.until("a batch has been published again", func() bool { return p.ingress.metric(retries) > published })
+					}
 				}
 				f.part(b)
 			}

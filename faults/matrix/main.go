@@ -152,6 +152,8 @@ func acceptable(f faults.Figures) error {
 	switch {
 	case f.Failed:
 		return errors.New("the test failed")
+	case f.Times < 1:
+		return errors.New("the fault was never made")
 	case f.Row < 1 || f.Row > len(rows):
 		return fmt.Errorf("there is no row %d", f.Row)
 	case f.Doubled > 0, f.Wrong > 0, f.Lost > 0 && !f.MustLose:

@@ -47,12 +47,13 @@ func TestRunsAddUp(t *testing.T) {
 
 func TestBadRunsMakeNoTable(t *testing.T) {
 	for name, f := range map[string]faults.Figures{
-		"failed":                  {Row: 1, Failed: true},
-		"lost":                    {Row: 1, Lost: 1},
-		"doubled":                 {Row: 1, Doubled: 1},
-		"wrong":                   {Row: 1, Wrong: 1, MustLose: true, Lost: 1},
-		"a control that is whole": {Row: 2, MustLose: true},
-		"a row that is none":      {Row: 99},
+		"failed":                  {Row: 1, Times: 1, Failed: true},
+		"a fault never made":      {Row: 1},
+		"lost":                    {Row: 1, Times: 1, Lost: 1},
+		"doubled":                 {Row: 1, Times: 1, Doubled: 1},
+		"wrong":                   {Row: 1, Times: 1, Wrong: 1, MustLose: true, Lost: 1},
+		"a control that is whole": {Row: 2, Times: 1, MustLose: true},
+		"a row that is none":      {Row: 99, Times: 1},
 	} {
 		var out strings.Builder
 		if err := run([]string{figuresFile(t, f)}, &out); err == nil {

@@ -35,6 +35,9 @@ func main() {
 	}
 }
 
+// heading is what the list begins with.
+const heading = "| mutant | breaks | killed by |\n|---|---|---|"
+
 func run(names []string) error {
 	chosen, err := choose(names)
 	if err != nil {
@@ -43,7 +46,7 @@ func run(names []string) error {
 	if err := green(chosen); err != nil {
 		return err
 	}
-	fmt.Println("| mutant | breaks | killed by |\n|---|---|---|")
+	fmt.Println(heading)
 	var survived []string
 	for i, outcome := range tryAll(chosen) {
 		m, o := chosen[i], <-outcome

@@ -35,6 +35,15 @@ var mutants = []mutant{
 		pkg:  store, tests: "TestCommitIsAtomic",
 	},
 	{
+		name: "ledger-alone", breaks: "the same, where the ledger is written and the numbers fail",
+		file: "sqlite/fold.go",
+		old:  "	if err := tx.stmts.begin.exec(); err != nil {\n",
+		new: "	for o, a := range fold.Accounts {\n		if err := tx.stmts.account.exec(o.Producer, int64(o.Partition), int64(a.Seqs.Watermark()), a.Seqs.Above(), " +
+			"int64(a.Batches), int64(a.Increments), a.Sum, int64(a.Skipped)); err != nil {\n			return err\n		}\n	}\n" +
+			"	if err := tx.stmts.begin.exec(); err != nil {\n",
+		pkg: store, tests: "TestCommitIsAtomic",
+	},
+	{
 		name: "ledger-ignored", breaks: "a batch that comes again is not counted again",
 		file: "ledger.go",
 		old:  "	if !a.Seqs.Add(b.Seq) {\n		return false\n	}",
@@ -176,10 +185,24 @@ var mutants = []mutant{
 	},
 	{
 		name: "old-dropped", breaks: "a full stream refuses new messages and drops none",
-		file: "bus/provision.go",
-		old:  "jetstream.DiscardNew,",
-		new:  "jetstream.DiscardOld,",
+		file: "bus/contract.go",
+		old:  "c.Discard = jetstream.DiscardNew ",
+		new:  "c.Discard = jetstream.DiscardOld ",
 		pkg:  stream, tests: "TestFullStreamStoresNothingUntilThereIsRoom",
+	},
+	{
+		name: "stream-unbounded", breaks: "the stream is bounded",
+		file: "bus/contract.go",
+		old:  "c.MaxBytes = o.MaxBytes\n",
+		new:  "c.MaxBytes = -1\n",
+		pkg:  stream, tests: "TestProvisionMakesTheStreamOfTheContract",
+	},
+	{
+		name: "wal-unbounded", breaks: "the write-ahead log is bounded",
+		file: "sqlite/checkpoint.go",
+		old:  "case c.pages < c.limit || ",
+		new:  "case c.pages >= 0 || ",
+		pkg:  store, tests: "TestWALIsBounded",
 	},
 	{
 		name: "given-up", breaks: "a batch is delivered until it is acked",
@@ -419,7 +442,6 @@ var mutants = []mutant{
 		pkg:  command, tests: "TestStandbyTakesTheLock",
 	},
 
-	// Requests with many increments.
 	{
 		name: "silence-endured", breaks: "a server in the process that gives no answer is started anew",
 		file: "actors/writer/partition.go",
@@ -427,6 +449,22 @@ var mutants = []mutant{
 		new:  "	case false:",
 		pkg:  writer, tests: "TestSilentStreamEndsTheWriter",
 	},
+	{
+		name: "difference-unnoticed", breaks: "verify compares what was published with what was folded, to the increment",
+		file: "cmd/piccolo/reconcile.go",
+		old:  "	case running && published != report.Increments:",
+		new:  "	case false:",
+		pkg:  command, tests: "TestReconcile",
+	},
+	{
+		name: "missing-unnoticed", breaks: "verify finds a batch that is nowhere",
+		file: "cmd/piccolo/reconcile.go",
+		old:  "	case missing > 0:",
+		new:  "	case false:",
+		pkg:  command, tests: "TestReconcile",
+	},
+
+	// Requests with many increments.
 	{
 		name: "bulk-in-part", breaks: "all increments of a request count, or none",
 		file: "actors/ingress/increments.go",

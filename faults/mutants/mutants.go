@@ -395,8 +395,8 @@ var mutants = []mutant{
 	{
 		name: "reconnect-unnoticed", breaks: "what was not acked comes again at once when the connection stands again",
 		file: "bus/consume.go",
-		old:  "		if <-again == nats.CONNECTED {",
-		new:  "		if <-again == nats.CLOSED {",
+		old:  "		if <-reconnected == nats.CONNECTED {",
+		new:  "		if <-reconnected == nats.CLOSED {",
 		pkg:  stream, tests: "TestSubscriptionEndsWithTheConnection",
 	},
 	{
@@ -437,8 +437,8 @@ var mutants = []mutant{
 	{
 		name: "lock-shared", breaks: "one process writes a database",
 		file: "cmd/piccolo/lock.go",
-		old:  "unix.LOCK_EX|unix.LOCK_NB",
-		new:  "unix.LOCK_SH|unix.LOCK_NB",
+		old:  "\n	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)\n",
+		new:  "\n	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)\n",
 		pkg:  command, tests: "TestStandbyTakesTheLock",
 	},
 
@@ -468,8 +468,8 @@ var mutants = []mutant{
 	{
 		name: "bulk-in-part", breaks: "all increments of a request count, or none",
 		file: "actors/ingress/increments.go",
-		old:  "contentEncoding(ctx), mediaType(ctx), limit); problem != nil {\n",
-		new:  "contentEncoding(ctx), mediaType(ctx), limit); problem != nil {\n		_ = count(t.bulk)\n",
+		old:  "contentEncoding(ctx), mediaType(ctx), limit); refusal != nil {\n",
+		new:  "contentEncoding(ctx), mediaType(ctx), limit); refusal != nil {\n		_ = count(t.bulk)\n",
 		pkg:  ingress, tests: "TestManyIncrementsAreRefused",
 	},
 	{

@@ -66,14 +66,14 @@ var mutants = []mutant{
 	},
 	{
 		name: "retry-renamed", breaks: "the same bytes under the same id until they are acknowledged",
-		file: "actors/ingress/flusher.go",
+		file: "actors/ingress/storer.go",
 		old:  "		if retries == 0 {\n",
 		new:  "		m.ID.Seq++\n		if retries == 0 {\n",
 		pkg:  ingress, tests: "TestEveryIncrementIsInTheBatchThatAddNamed",
 	},
 	{
 		name: "retry-given-up", breaks: "a batch whose outcome is unknown is published until it is known",
-		file: "actors/ingress/flusher.go",
+		file: "actors/ingress/storer.go",
 		old:  "		if err == nil {\n			if retries > 0 {",
 		new:  "		if err == nil || retries > 0 {\n			if retries > 0 {",
 		pkg:  ingress, tests: "TestEveryIncrementIsInTheBatchThatAddNamed",
@@ -171,8 +171,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "full-counts", breaks: "a full stream refuses before anything is counted",
-		file: "actors/ingress/flusher.go",
-		old:  "			f.state.CompareAndSwap(nil, &full)",
+		file: "actors/ingress/storer.go",
+		old:  "			s.state.CompareAndSwap(nil, &full)",
 		new:  "			_ = full",
 		pkg:  ingress, tests: "TestFailedPublishIsRetriedUntilItIsStored",
 	},

@@ -93,12 +93,25 @@ func (c config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, er
 	return credential(fmt.Sprint(value)), nil
 }
 
-// credential puts systemd's directory of secrets, whose path has the unit's name
-// in it, in the place of its variable.
+// credentials is systemd's directory of secrets, whose path has the unit's name in
+// it: a file says its variable.
+const credentials = "CREDENTIALS_DIRECTORY"
+
+// credential puts the directory of secrets in the place of its variable.
 func credential(path string) string {
-	const variable = "CREDENTIALS_DIRECTORY"
-	if name, ok := strings.CutPrefix(path, "$"+variable+"/"); ok && os.Getenv(variable) != "" {
-		return filepath.Join(os.Getenv(variable), name)
+	if name, ok := strings.CutPrefix(path, "$"+credentials+"/"); ok && os.Getenv(credentials) != "" {
+		return filepath.Join(os.Getenv(credentials), name)
+	}
+	return path
+}
+
+// unresolved is how a file says a path. Outside the unit there is no directory of
+// secrets, and kong took the variable for a name in the working directory.
+func unresolved(path string) string {
+	if here, err := filepath.Abs("$" + credentials); err == nil {
+		if name, ok := strings.CutPrefix(path, here+"/"); ok {
+			return "$" + credentials + "/" + name
+		}
 	}
 	return path
 }

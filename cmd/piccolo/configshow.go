@@ -39,8 +39,11 @@ func (c *configShowCmd) Run(ctx *kong.Context, out output) error {
 
 // plain is a flag's value as it is written in a file.
 func plain(value any) any {
-	if v, ok := value.(fmt.Stringer); ok { // a duration, a size, an ack mode
+	switch v := value.(type) {
+	case fmt.Stringer: // a duration, a size, an ack mode
 		return v.String()
+	case string:
+		return unresolved(v)
 	}
 	return value
 }

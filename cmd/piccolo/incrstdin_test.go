@@ -28,10 +28,16 @@ func counting(t *testing.T, input string, args ...string) (cmd *exec.Cmd, stderr
 	}
 	t.Cleanup(func() { _ = in.Close() })
 	stderr = new(bytes.Buffer)
-	cmd = exec.CommandContext(t.Context(), os.Args[0], append([]string{"-test.run=^TestAsPiccolo$", "--", "incr", "--stdin"}, args...)...)
-	cmd.Env = append(os.Environ(), "TEST_AS_PICCOLO=1")
+	cmd = asPiccolo(t, append([]string{"incr", "--stdin"}, args...)...)
 	cmd.Stdin, cmd.Stderr = in, stderr
 	return cmd, stderr
+}
+
+// asPiccolo is a command in a process of its own, which is not started yet.
+func asPiccolo(t *testing.T, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"-test.run=^TestAsPiccolo$", "--"}, args...)...)
+	cmd.Env = append(os.Environ(), "TEST_AS_PICCOLO=1")
+	return cmd
 }
 
 // outcome is the exit code of a command.

@@ -28,6 +28,7 @@ type Audit struct {
 	Accounts      map[piccolo.Origin]piccolo.Account
 	Positions     map[int]piccolo.Position
 
+	Unread    bool     // the file is damaged where something above stands, or below
 	Schema    []string // how it is not this program's
 	Integrity []string // what SQLite finds wrong with the file
 	Ledger    []string // what the ledger says that cannot be
@@ -39,20 +40,28 @@ type Audit struct {
 // moment shortly after.
 func (r *Reader) Audit(ctx context.Context, full bool) (*Audit, error) {
 	a := &Audit{Accounts: make(map[piccolo.Origin]piccolo.Account), Positions: make(map[int]piccolo.Position)}
-	if err := a.schema(ctx, r.db); err != nil {
-		return nil, err
+	err := a.schema(ctx, r.db)
+	if err == nil && len(a.Schema) == 0 { // or the queries would fail
+		err = a.snapshot(ctx, r.db)
 	}
-	if len(a.Schema) == 0 { // or the queries would fail
-		if err := a.snapshot(ctx, r.db); err != nil {
-			return nil, explain(err)
-		}
+	a.Unread = isDamaged(err)
+	if err = a.damaged(err); err == nil && full {
+		err = a.damaged(a.integrity(ctx, r.db))
 	}
-	if full {
-		if err := a.integrity(ctx, r.db); err != nil {
-			return nil, explain(err)
-		}
+	if err != nil {
+		return nil, explain(err)
 	}
 	return a, nil
+}
+
+// damaged takes an error that says that the file is damaged for a finding, and
+// returns any other.
+func (a *Audit) damaged(err error) error {
+	if !isDamaged(err) {
+		return err
+	}
+	a.Integrity = append(a.Integrity, strings.Split(err.Error(), "\n")...)
+	return nil
 }
 
 // snapshot reads everything in one transaction, so that it is of one commit.
@@ -203,7 +212,7 @@ func (a *Audit) schema(ctx context.Context, db *sql.DB) error {
 	}
 	have, err := definitions(ctx, db)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	for name, definition := range want {
 		switch got, ok := have[name]; {

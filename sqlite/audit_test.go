@@ -1,9 +1,14 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"database/sql"
+	"errors"
+	"fmt"
 	"math"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,6 +102,64 @@ func TestAuditFindsWhatIsBroken(t *testing.T) {
 		if found := c.where(a); len(found) != 1 || all != 1 || !strings.Contains(found[0], c.says) {
 			t.Errorf("%s: found %q, want %q", c.spoil, found, c.says)
 		}
+	}
+}
+
+// Pages that were overwritten are a finding, wherever they are: in what is read
+// for the sums, or nowhere but in an index.
+func TestAuditOfADamagedFile(t *testing.T) {
+	t.Parallel()
+	const page = 2048
+	path := filepath.Join(t.TempDir(), "numbers.db")
+	store, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var deltas []piccolo.Delta
+	for i := range 500 {
+		deltas = append(deltas, piccolo.Delta{Key: fmt.Sprintf("key-%04d", i), Value: 1})
+	}
+	if _, err := store.Commit(t.Context(), foldOf(new(piccolo.Ledger), batchOf("p", 1, deltas...))); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread := 0
+	for at := page; at < len(whole); at += page {
+		spoiled := slices.Clone(whole)
+		for i := range page {
+			spoiled[at+i] = 0xa5
+		}
+		if err := os.WriteFile(path, spoiled, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reader, err := sqlite.OpenReader(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := reader.Audit(t.Context(), true)
+		if err != nil || len(a.Integrity) == 0 {
+			t.Errorf("page %d is overwritten: %+v, error %v", at/page+1, a, err)
+		} else if a.Unread {
+			unread++
+		}
+		if err := reader.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if unread == 0 {
+		t.Error("no damage was in the way of the sums")
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte{0xa5}, len(whole)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.OpenReader(t.Context(), path); !errors.Is(err, sqlite.ErrDamaged) {
+		t.Errorf("the beginning is overwritten: got error %v, want %v", err, sqlite.ErrDamaged)
 	}
 }
 

@@ -183,6 +183,9 @@ func (s *Store) WALBytes() int64 {
 	return info.Size()
 }
 
+// ErrDamaged : the file is no whole database.
+var ErrDamaged = errors.New("the database file is damaged")
+
 // explain turns SQLite's codes into the errors that callers tell apart, and
 // says what to do where SQLite does not.
 func explain(err error) error {
@@ -200,9 +203,14 @@ func explain(err error) error {
 	case sqlite3.SQLITE_READONLY:
 		return fmt.Errorf("%w: give this user write permission on the file and its directory", err)
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%w: restore it from a backup; what the stream still holds is folded again by itself", err)
+		return fmt.Errorf("%w: %w: restore it from a backup; what the stream still holds is folded again by itself", ErrDamaged, err)
 	}
 	return err
+}
+
+func isDamaged(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
 }
 
 func isOverflow(err error) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os/signal"
 	"syscall"
 
@@ -21,6 +22,11 @@ func (c *dbCheckCmd) Run(out output) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	reader, err := sqlite.OpenReader(ctx, c.dbPath(c.dataFlags))
+	v := &verdict{OK: true}
+	if errors.Is(err, sqlite.ErrDamaged) {
+		v.damaged([]string{err.Error()})
+		return v.finish(out, c.JSON)
+	}
 	if err != nil {
 		return whichDatabase(err)
 	}
@@ -29,7 +35,6 @@ func (c *dbCheckCmd) Run(out output) error {
 	if err != nil {
 		return err
 	}
-	v := &verdict{OK: true}
 	v.database(a, true)
 	return v.finish(out, c.JSON)
 }

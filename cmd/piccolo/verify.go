@@ -58,11 +58,15 @@ var errBroken = errors.New("an invariant is broken: see above; keep the files as
 
 func (c *verifyCmd) Run(log *slog.Logger, out output) error {
 	reader, err := sqlite.OpenReader(context.Background(), c.dbPath(c.dataFlags))
+	v := &verdict{OK: true, Live: !c.Offline}
+	if errors.Is(err, sqlite.ErrDamaged) {
+		v.damaged([]string{err.Error()})
+		return v.finish(out, c.JSON)
+	}
 	if err != nil {
 		return whichDatabase(err)
 	}
 	defer closeLogged(log, "database", reader)
-	v := &verdict{OK: true, Live: !c.Offline}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	defer cancel()
 	if c.Offline {
@@ -123,6 +127,10 @@ func (v *verdict) print(w io.Writer) error {
 
 // database adds what the audit of the database alone found.
 func (v *verdict) database(a *sqlite.Audit, full bool) {
+	if a.Unread {
+		v.damaged(a.Integrity)
+		return
+	}
 	v.add("schema", "the tables and indexes that this program makes", a.Schema)
 	if full {
 		v.add("integrity", "SQLite's integrity_check", a.Integrity)
@@ -131,6 +139,11 @@ func (v *verdict) database(a *sqlite.Audit, full bool) {
 		a.Sum, a.QuarantineSum, a.LedgerSum, plural(a.Numbers, "key", "keys"), plural(a.Quarantined, "delta", "deltas")), a.Sums)
 	v.add("ledger", fmt.Sprintf("%s with %s from %s", plural(a.Batches, "batch", "batches"), plural(a.Increments, "increment", "increments"),
 		plural(len(a.Accounts), "producer and partition", "producers and partitions")), a.Ledger)
+}
+
+// damaged adds that the file cannot be read as far as anything else could be said.
+func (v *verdict) damaged(findings []string) {
+	v.add("integrity", "SQLite reads all of the file", findings)
 }
 
 // store adds whether all of the stream's files can be read.
@@ -177,7 +190,7 @@ func (c *verifyCmd) offline(ctx context.Context, log *slog.Logger, reader *sqlit
 	}
 	e.later = e.audit
 	v.database(e.audit, !c.Quick)
-	if len(e.audit.Schema) > 0 {
+	if len(e.audit.Schema) > 0 || e.audit.Unread {
 		return nil // there is nothing to follow the increments by
 	}
 	if e.spooled, err = c.readSpool(); err != nil {
@@ -322,7 +335,7 @@ func (c *verifyCmd) live(ctx context.Context, log *slog.Logger, reader *sqlite.R
 		return err
 	}
 	v.database(audit, !c.Quick)
-	if len(audit.Schema) > 0 {
+	if len(audit.Schema) > 0 || audit.Unread {
 		return nil
 	}
 	for range attempts {

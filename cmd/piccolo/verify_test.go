@@ -253,6 +253,31 @@ func TestVerifyFindsWhatIsBroken(t *testing.T) {
 	}
 }
 
+// A database whose pages were overwritten is a finding, not a failure to look.
+func TestVerifyOfADamagedDatabase(t *testing.T) {
+	t.Parallel()
+	for _, from := range []int{0, 2048} { // not even its header is left, or no page but the first
+		data := stopped(t, nil)
+		path := filepath.Join(data, "numbers.db")
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := from; i < len(content); i++ {
+			content[i] = 0xa5
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"db", "check"}, {"verify", "--offline"}, {"verify", "--offline", "--quick"}} {
+			code, stdout, stderr := piccoloRun(t, append(args, "--data", data)...)
+			if code != exitBroken || !regexp.MustCompile(`BROKEN +integrity .*\n +.*(file is not a database|malformed)`).MatchString(stdout) {
+				t.Errorf("%v, damaged from byte %d: exit %d, %s%s", args, from, code, stdout, stderr)
+			}
+		}
+	}
+}
+
 // A bit that has flipped in the stream's files, in the last batch that a producer
 // left, is found, and nothing is done about it: the files are what there is to
 // look for the batch in.

@@ -38,6 +38,12 @@
 // and once nothing goes wrong any more: all comes to rest, the totals are equal
 // to what was counted and not lost, and what the stream lost has been reported.
 //
+// What is not simulated, and is for the fault suite and the packages' own tests to
+// break: files and what a power cut leaves of them, the spool's among them, which is
+// written for real and not damaged; SQLite, with its locks, its log and the bounds of
+// that; the process around the actors, its listeners, signals and exit code, of which
+// only the moment is simulated; NATS's protocol and client; a cluster.
+//
 //	go test ./sim                       some thousand seeds
 //	go test ./sim -seeds 1000000 -timeout 0
 //	go test ./sim -run Seeds -seed 17   one seed, with what happened in it

@@ -3,13 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-
-	"modernc.org/sqlite"
-
-	"github.com/piccolo-counter/piccolo"
 )
 
 // A partition moves from one database to another in three steps, each of which
@@ -24,18 +19,6 @@ import (
 // either side, so that each database adds up: "moved-", the other's id and that
 // of the move where the partition came, "gone-" and the other's id where it went. The account of a
 // producer has batches, whatever that is called.
-
-func init() {
-	sqlite.MustRegisterDeterministicScalarFunction("piccolo_partition", 2,
-		func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-			key, ok1 := args[0].(string)
-			n, ok2 := args[1].(int64)
-			if !ok1 || !ok2 || n < 1 {
-				return nil, errors.New("piccolo_partition(key, partitions)")
-			}
-			return int64(piccolo.Partition(piccolo.Hash(key), int(n))), nil
-		})
-}
 
 // Receive copies a partition, of a stream that has so many, from the database it
 // belongs to, and returns how many numbers that were. What an earlier try has
@@ -79,8 +62,8 @@ func (s *Store) Receive(ctx context.Context, from *Store, move string, partition
 			return err
 		}
 		for _, query := range []string{
-			`INSERT INTO main.numbers SELECT * FROM source.numbers WHERE piccolo_partition(key, :n) = :p`,
-			`INSERT INTO main.quarantine (key, value, at) SELECT key, value, at FROM source.quarantine WHERE piccolo_partition(key, :n) = :p`,
+			`INSERT INTO main.numbers SELECT * FROM source.numbers WHERE partition_of(key, :n) = :p`,
+			`INSERT INTO main.quarantine (key, value, at) SELECT key, value, at FROM source.quarantine WHERE partition_of(key, :n) = :p`,
 			`INSERT INTO main.ledger SELECT * FROM source.ledger WHERE "partition" = :p AND ` + goes,
 			`INSERT INTO main.tokens SELECT * FROM source.tokens WHERE "partition" = :p`,
 			`INSERT INTO main.positions SELECT * FROM source.positions WHERE "partition" = :p`,
@@ -193,7 +176,7 @@ func (tx *partitionTx) numbers(schema string) (h held, err error) {
 	for _, table := range []string{"numbers", "quarantine"} {
 		var count, high, low int64
 		err := tx.scan([]any{&count, &high, &low}, fmt.Sprintf(`SELECT count(*), `+fmt.Sprintf(halves, "value")+
-			` FROM %s.%s WHERE piccolo_partition(key, ?) = ?`, schema, table), tx.of, tx.partition)
+			` FROM %s.%s WHERE partition_of(key, ?) = ?`, schema, table), tx.of, tx.partition)
 		if err != nil {
 			return h, err
 		}
@@ -216,8 +199,8 @@ func (tx *partitionTx) accounts(schema string) (sum int64, err error) {
 // remove removes the partition.
 func (tx *partitionTx) remove() error {
 	for _, query := range []string{
-		`DELETE FROM main.numbers WHERE piccolo_partition(key, :n) = :p`,
-		`DELETE FROM main.quarantine WHERE piccolo_partition(key, :n) = :p`,
+		`DELETE FROM main.numbers WHERE partition_of(key, :n) = :p`,
+		`DELETE FROM main.quarantine WHERE partition_of(key, :n) = :p`,
 		`DELETE FROM main.ledger WHERE "partition" = :p AND ` + goes,
 		`DELETE FROM main.tokens WHERE "partition" = :p`,
 		`DELETE FROM main.positions WHERE "partition" = :p`,

@@ -69,3 +69,20 @@ func TestAncestorIsRefusedByTheRow(t *testing.T) {
 		db.want(t, "PRAGMA application_id", "0")
 	}
 }
+
+// A key that no request could name would be in no page either.
+func TestAncestorWithKeysThatNobodyCanName(t *testing.T) {
+	for value, says := range map[string]string{
+		`CAST(x'6b65ff79' AS TEXT)`: `"ke\xffy", which is not valid UTF-8`,
+		`CAST(x'6b650079' AS TEXT)`: `"ke\x00y", which contains a NUL byte`,
+	} {
+		path := filepath.Join(t.TempDir(), "numbers.db")
+		db := outside(t, path)
+		db.exec(t, "CREATE TABLE numbers(key TEXT, value INTEGER DEFAULT 0)")
+		db.exec(t, "INSERT INTO numbers VALUES ('fine', 1), ("+value+", 2)")
+		if _, err := sqlite.Open(t.Context(), path); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("got error %v, want one that says %s", err, says)
+		}
+		db.want(t, "SELECT count(*) FROM numbers", "2")
+	}
+}

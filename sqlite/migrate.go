@@ -6,6 +6,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math"
+
+	"github.com/piccolo-counter/piccolo"
 )
 
 //go:embed schema.sql
@@ -99,6 +102,9 @@ func adopt(ctx context.Context, tx *sql.Tx) error {
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
 	}
+	if err := checkKeys(ctx, tx); err != nil {
+		return err
+	}
 	for _, q := range []string{
 		"ALTER TABLE numbers RENAME TO ancestor",
 		schema,
@@ -116,4 +122,24 @@ func adopt(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	return nil
+}
+
+// checkKeys finds a key that no request could name. How long one may be is a
+// setting.
+func checkKeys(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, "SELECT key FROM numbers")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key sql.RawBytes
+		if err := rows.Scan(&key); err != nil {
+			return err
+		}
+		if err := piccolo.CheckKey([]byte(key), math.MaxInt); err != nil {
+			return fmt.Errorf("cannot migrate: numbers holds key %q, which %w: correct or delete that row first", key, err)
+		}
+	}
+	return rows.Err()
 }

@@ -74,11 +74,10 @@ func (a *Audit) snapshot(ctx context.Context, db *sql.DB) error {
 	return errors.Join(a.identity(ctx, tx), a.sums(ctx, tx), a.ledger(ctx, tx), a.quarantine(ctx, tx), a.positions(ctx, tx))
 }
 
-// wrapped sums a column modulo 2^64 in halves, since SUM fails beyond int64.
+// wrapped counts a table's rows and sums a column modulo 2^64.
 func wrapped(ctx context.Context, tx *sql.Tx, table, column string) (rows, sum int64, err error) {
 	var high, low int64
-	err = tx.QueryRowContext(ctx, fmt.Sprintf(
-		"SELECT count(*), coalesce(sum(%[1]s >> 32), 0), coalesce(sum(%[1]s & 0xffffffff), 0) FROM %[2]s", column, table)).Scan(&rows, &high, &low)
+	err = tx.QueryRowContext(ctx, "SELECT count(*), "+fmt.Sprintf(halves, column)+" FROM "+table).Scan(&rows, &high, &low)
 	return rows, high<<32 + low, err
 }
 

@@ -2,6 +2,7 @@ package writer_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -129,6 +130,46 @@ func TestDuplicatesInOneFold(t *testing.T) {
 		}
 		if a := r.store.account("p"); a.Batches != 2 || a.Increments != 2 || a.Sum != 2 {
 			t.Errorf("the account is %+v, want 2 batches", a)
+		}
+	})
+}
+
+// What is told of one commit is told in as many notices as fit into messages, a
+// batch with its totals in one of them.
+func TestManyTotalsAreToldInSeveralNotices(t *testing.T) {
+	const each, batches = 3000, 5
+	inBubble(t, func(t *testing.T, r *rig) {
+		for seq := range batches {
+			var wanted []piccolo.Delta
+			for i := range each {
+				wanted = append(wanted, piccolo.Delta{Key: fmt.Sprintf("key-%d-%d", seq, i), Value: int64(seq + 1), WantTotal: true})
+			}
+			r.stream.publish(batch(uint64(seq+1), wanted...))
+		}
+		r.open()
+		r.settle() // all wait
+		r.run()
+		r.settle()
+		if n := len(r.seen.commits); n != 1 {
+			t.Fatalf("%d commits, want 1", n)
+		}
+		told := make(map[uint64]bool)
+		for _, a := range r.stream.notices {
+			if len(a.Totals) > 2*each {
+				t.Errorf("a notice of batches %v has %d totals", a.Seqs, len(a.Totals))
+			}
+			for _, seq := range a.Seqs {
+				told[seq] = true
+				for i := range each {
+					key := fmt.Sprintf("key-%d-%d", seq-1, i)
+					if total := a.Totals[key]; total != int64(seq) {
+						t.Fatalf("the notice of batch %d says %s = %d, want %d", seq, key, total, seq)
+					}
+				}
+			}
+		}
+		if len(told) != batches || len(r.stream.notices) != 3 {
+			t.Errorf("%d batches were told of in %d notices, want %d in 3", len(told), len(r.stream.notices), batches)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,4 +126,42 @@ func TestNothingIsGone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A partition whose batches had all been folded and trimmed when the stream was
+// rolled back has nothing to be read again, and lacks nothing, also once what
+// another one still had there is trimmed.
+func TestNothingIsGoneAfterARollBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Partitions, r.Of = []int{0, 1}, 2
+		r.stream.loseAcks = true
+		r.stream.publish(ones(1)...)
+		r.start()
+		r.settle()
+		r.stream.loseAcks = false
+		for seq := range uint64(3) {
+			r.stream.publish(on(1, batch(seq+1)))
+		}
+		r.pass(2 * time.Second)
+		if held := r.stream.holds(); !slices.Equal(held, []uint64{1}) {
+			t.Fatalf("the stream holds %v, want what was not acked, 1", held)
+		}
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.stream.rollBack(3)
+		r.start()
+		r.pass(2 * time.Second)
+		if r.seen.rewound == 0 {
+			t.Error("that the stream was rolled back was not noticed")
+		}
+		r.again(r.path)
+		if held := r.stream.holds(); len(held) > 0 {
+			t.Errorf("the stream holds %v", held)
+		}
+		if got := r.seen.gone; got != 0 {
+			t.Errorf("reported as lost: %d batches, and none is", got)
+		}
+		r.store.wantValues(t, map[string]int64{"k": 1})
+	})
 }

@@ -165,10 +165,20 @@ func (w *Writer) repair(ctx context.Context, p *partition, s piccolo.StreamState
 	return w.subscribe(ctx, p) // whether they fit now is looked at in a second
 }
 
-// start takes a partition's position to where the stream begins.
+// start takes a partition's position to where the stream begins for it: right
+// before its first message, or where it has none, to the end. What came before that
+// has been folded and trimmed, or is gone; a position at the first message of any
+// partition would have it look as if nobody had folded it.
 func (w *Writer) start(ctx context.Context, p *partition, s piccolo.StreamState) error {
-	p.position = piccolo.Position{Created: s.Created, StreamSeq: max(s.FirstSeq, 1) - 1}
-	_, err := w.Store.Commit(ctx, &piccolo.Fold{Positions: map[int]piccolo.Position{p.number: p.position}})
+	first, err := w.Stream.Next(ctx, p.number, s.FirstSeq)
+	if err != nil {
+		return err
+	}
+	p.position = piccolo.Position{Created: s.Created, StreamSeq: s.LastSeq}
+	if first > 0 {
+		p.position.StreamSeq = first - 1
+	}
+	_, err = w.Store.Commit(ctx, &piccolo.Fold{Positions: map[int]piccolo.Position{p.number: p.position}})
 	switch {
 	case errors.Is(err, piccolo.ErrNoRoom), errors.Is(err, piccolo.ErrLocked):
 		w.Log.Warn("the position is written with the next commit", "partition", p.number, "error", err)

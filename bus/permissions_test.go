@@ -139,7 +139,7 @@ func TestEachRoleHasWhatItNeeds(t *testing.T) {
 		t.Error("no notice came")
 	}
 	reports := make(chan piccolo.Report, 1)
-	if _, err := ingress.Reports(func(r piccolo.Report) { reports <- r }); err != nil {
+	if _, err := ingress.Reports("", func(r piccolo.Report) { reports <- r }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ingress.Partitions(soon(t)); err != nil { // and the server has the subscription
@@ -200,9 +200,9 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 				return err
 			}},
 		{role: bus.RoleIngress, without: "piccolo.report.*",
-			do: func(_ *testing.T, b *bus.Bus) error { _, err := b.Reports(func(piccolo.Report) {}); return err }},
+			do: func(_ *testing.T, b *bus.Bus) error { _, err := b.Reports("", func(piccolo.Report) {}); return err }},
 		{role: bus.RoleAdmin, without: "piccolo.report.*",
-			do: func(_ *testing.T, b *bus.Bus) error { _, err := b.Reports(func(piccolo.Report) {}); return err }},
+			do: func(_ *testing.T, b *bus.Bus) error { _, err := b.Reports("", func(piccolo.Report) {}); return err }},
 		{role: bus.RoleObserver, without: "$JS.API.STREAM.MSG.GET.PICCOLO",
 			do: func(t *testing.T, b *bus.Bus) error { _, err := b.Stored(soon(t), 1, 1); return err }},
 		{role: bus.RoleObserver, without: "$JS.API.STREAM.INFO.PICCOLO",

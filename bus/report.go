@@ -22,11 +22,15 @@ func (b *Bus) Report(r *piccolo.Report) error {
 	return b.nc.Publish(subjectReport+r.ID, data)
 }
 
-// Reports has the reports of all processes delivered, one by one; what is no
-// report is not. Without an error, the server has the subscription, and this user
+// Reports has the reports of all processes delivered, one by one, but for those of
+// own, "" where there is none: a process knows what it says, and would spend as much
+// on reading it as on making it. What is no report is not delivered. Without an error, the server has the subscription, and this user
 // may have it: who hears nothing then is not deaf.
-func (b *Bus) Reports(deliver func(piccolo.Report)) (stop func(), err error) {
+func (b *Bus) Reports(own string, deliver func(piccolo.Report)) (stop func(), err error) {
 	sub, err := b.nc.Subscribe(subjectReport+"*", func(msg *nats.Msg) {
+		if msg.Subject == subjectReport+own {
+			return
+		}
 		r, err := piccolo.DecodeReport(msg.Data)
 		if err != nil {
 			b.log.Debug("a report cannot be read", "subject", msg.Subject, "error", err)

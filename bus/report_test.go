@@ -12,7 +12,7 @@ func TestReports(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	got := make(chan piccolo.Report, 1)
-	stop, err := r.Reports(func(r piccolo.Report) { got <- r })
+	stop, err := r.Reports("own", func(r piccolo.Report) { got <- r })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,6 +21,9 @@ func TestReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := r.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Report(&piccolo.Report{ID: "own", At: time.Unix(2, 0)}); err != nil { // is not told back
 		t.Fatal(err)
 	}
 	want := piccolo.Report{

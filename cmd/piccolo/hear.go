@@ -9,7 +9,7 @@ import (
 // too slow misses some: each comes again within a second.
 func hear(conn *bus.Bus) (reports <-chan piccolo.Report, stop func(), err error) {
 	heard := make(chan piccolo.Report, 256)
-	stop, err = conn.Reports(func(r piccolo.Report) {
+	stop, err = conn.Reports("", func(r piccolo.Report) {
 		select {
 		case heard <- r:
 		default:

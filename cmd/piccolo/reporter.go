@@ -90,7 +90,7 @@ func (r *reporter) backlog(read func(*piccolo.Backlog) uint64) func() float64 {
 // Execute reports until Interrupt is called.
 func (r *reporter) Execute() error {
 	var doubt atomic.Bool // whether another process knows another number of partitions
-	unsubscribe, err := r.conn.Reports(func(report piccolo.Report) {
+	unsubscribe, err := r.conn.Reports(r.id, func(report piccolo.Report) {
 		r.deployment.Take(report)
 		if report.Of != 0 && report.Of != r.partitions {
 			doubt.Store(true)

@@ -63,7 +63,7 @@ func (g *grownStream) connect() *bus.Bus {
 func (g *grownStream) hear(want int) {
 	g.t.Helper()
 	heard := make(chan int, 16)
-	stop, err := g.connect().Reports(func(r piccolo.Report) {
+	stop, err := g.connect().Reports("", func(r piccolo.Report) {
 		if r.ID == g.id { // others' may still be on their way
 			heard <- r.Of
 		}

@@ -52,7 +52,7 @@ func allStopped(ctx context.Context, conn *bus.Bus) error {
 	connections := conn.Connections()
 	var mu sync.Mutex
 	running := make(map[string]bool)
-	stop, err := conn.Reports(func(r piccolo.Report) {
+	stop, err := conn.Reports("", func(r piccolo.Report) {
 		mu.Lock()
 		defer mu.Unlock()
 		running[fmt.Sprintf("%s on %s (process %d)", r.Role, r.Host, r.PID)] = true

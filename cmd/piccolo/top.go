@@ -42,7 +42,7 @@ func (c *topCmd) Run(log *slog.Logger, out output) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
 	d := admin.NewDeployment()
-	stop, err := conn.Reports(d.Take)
+	stop, err := conn.Reports("", d.Take)
 	if err != nil {
 		return err
 	}

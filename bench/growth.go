@@ -17,7 +17,7 @@ import (
 
 // growthCmd shows what grows with what, one thing at a time.
 type growthCmd struct {
-	MaxKeys int `help:"The most distinct keys." default:"3000000"`
+	MaxKeys int `help:"The most distinct keys." default:"10000000"`
 	MaxRows int `help:"The largest table." default:"10000000"`
 }
 

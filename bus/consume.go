@@ -136,7 +136,7 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 		return nil, err
 	}
 	numbers := deliveries{last: c.CachedInfo().Delivered.Consumer}
-	if c.CachedInfo().NumAckPending > 0 {
+	if _, rewound := b.rewound.LoadAndDelete(partition); rewound || c.CachedInfo().NumAckPending > 0 {
 		// Whoever fetched these is gone, since one writer at a time serves a
 		// partition. Left alone they would come again only after ackWait, and
 		// behind what is new.
@@ -330,17 +330,22 @@ func (b *Bus) lookForDamage(ctx context.Context) error {
 	return nil
 }
 
-// Rewind has everything that the stream holds for a partition delivered again.
+// Rewind has everything that the stream holds for a partition delivered again, to
+// whoever subscribes next.
 // The ledger makes that safe.
 func (b *Bus) Rewind(ctx context.Context, partition int) (err error) {
-	ctx, done := b.asks(ctx, api("CONSUMER.DELETE"))
+	ctx, done := b.asks(ctx, api("CONSUMER.RESET"))
 	defer done(&err)
-	err = b.js.DeleteConsumer(ctx, Stream, consumerName(partition))
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("consumer %s: %w", consumerName(partition), err)
+	if _, err := b.consumer(ctx, partition); err != nil {
+		return err
 	}
-	_, err = b.consumer(ctx, partition)
-	return err
+	// Not deleted and made anew: while there is none, a writer that was superseded
+	// could make it, and have the partition back.
+	if _, err := b.js.ResetConsumerToSequence(ctx, Stream, consumerName(partition), 1); err != nil {
+		return fmt.Errorf("consumer %s: have everything delivered again: %w", consumerName(partition), err)
+	}
+	b.rewound.Store(partition, struct{}{})
+	return nil
 }
 
 // Next returns the StreamSeq of the first message of a partition at or after

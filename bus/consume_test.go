@@ -295,12 +295,17 @@ func TestRewindDeliversEverythingAgain(t *testing.T) {
 		}
 	}
 	stop()
+	before := r.madeAt(t, "writer-0")
 	if err := r.Rewind(soon(t), 0); err != nil {
 		t.Fatal(err)
 	}
 	deliveries, _ = r.subscribe(t, 0)
 	if got, want := seqs(t, next(t, deliveries, 5)), []uint64{1, 2, 3, 4, 5}; !slices.Equal(got, want) {
 		t.Errorf("batches %v come again, want %v", got, want)
+	}
+	// Had it been deleted, a writer that was superseded could have made it.
+	if after := r.madeAt(t, "writer-0"); !after.Equal(before) {
+		t.Errorf("the consumer was made at %s, and the one before at %s", after, before)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -25,11 +26,22 @@ func (r *rig) join(t *testing.T) *rig {
 // metadata is what a partition's consumer says.
 func (r *rig) metadata(t *testing.T, consumer string) map[string]string {
 	t.Helper()
+	return r.durable(t, consumer).Config.Metadata
+}
+
+// madeAt is when a consumer was made.
+func (r *rig) madeAt(t *testing.T, consumer string) time.Time {
+	t.Helper()
+	return r.durable(t, consumer).Created
+}
+
+func (r *rig) durable(t *testing.T, consumer string) *jetstream.ConsumerInfo {
+	t.Helper()
 	c, err := r.js.Consumer(soon(t), bus.Stream, consumer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.CachedInfo().Config.Metadata
+	return c.CachedInfo()
 }
 
 // A partition belongs to the database of the writer that first subscribed, and
@@ -61,7 +73,7 @@ func TestPartitionBelongsToOneDatabase(t *testing.T) {
 	}
 	_, err := other.Subscribe(soon(t), 1, drop, func(error) {})
 	refused("Subscribe", err)
-	if err := r.Rewind(soon(t), 1); err != nil { // makes the consumer anew
+	if err := r.Rewind(soon(t), 1); err != nil {
 		t.Fatal(err)
 	}
 	_, err = other.Subscribe(soon(t), 1, drop, func(error) {})
@@ -159,7 +171,7 @@ func TestCopyOfADatabaseSupersedes(t *testing.T) {
 	}
 
 	// Its subscription ended by that, too. To subscribe again takes nothing back,
-	// also where the other one has made the consumer anew.
+	// also where the other one has everything delivered again.
 	refused := func() {
 		t.Helper()
 		if _, err := r.Subscribe(soon(t), 0, drop, func(error) {}); !errors.Is(err, piccolo.ErrFenced) {

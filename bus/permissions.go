@@ -56,6 +56,7 @@ func (r Role) work() Permissions {
 			},
 			Subscribe: append(inbox, subjectQuery+"*", subjectReport+"*", "$SRV.>"),
 		}
+		// To delete is for verify, whose own consumer is then gone at once.
 		for _, request := range []string{"INFO", "RESET", "DELETE", "MSG.NEXT"} {
 			p.Publish = append(p.Publish, api("CONSUMER."+request)+".*")
 		}

@@ -217,7 +217,7 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 		{role: bus.RoleWriter, without: "$JS.API.STREAM.INFO.PICCOLO", do: subscribe},
 		{role: bus.RoleWriter, without: "$JS.API.STREAM.INFO.PICCOLO", do: trim},
 		{role: bus.RoleWriter, without: "$JS.API.STREAM.PURGE.PICCOLO", do: trim},
-		{role: bus.RoleWriter, without: "$JS.API.CONSUMER.DELETE.PICCOLO.*", refused: "$JS.API.CONSUMER.DELETE.PICCOLO.writer-1",
+		{role: bus.RoleWriter, without: "$JS.API.CONSUMER.RESET.PICCOLO.*", refused: "$JS.API.CONSUMER.RESET.PICCOLO.writer-1",
 			do: func(t *testing.T, b *bus.Bus) error { return b.Rewind(soon(t), 1) }},
 		{role: bus.RoleWriter, without: "piccolo.query.*", refused: "piccolo.query.1",
 			do: func(_ *testing.T, b *bus.Bus) error {

@@ -83,11 +83,17 @@ func (w *world) comeBack() bool { return w.stream.away && w.goAway() }
 
 func (w *world) makeRoom() bool { return w.stream.full && w.fill() }
 
-// backUp copies the database, at a moment when no message is late: the writer
-// goes by the highest that the copy has.
+// backUp copies the database, at a moment when no message is late, and no roll
+// back unnoticed: the writer goes by the highest number that the copy has, and
+// nothing tells one that was given out again from the one before.
 func (w *world) backUp() bool {
+	for _, p := range w.db.positions {
+		if p.StreamSeq > w.stream.last {
+			return false
+		}
+	}
 	for _, m := range w.stream.messages {
-		if m.seq < w.db.positions[m.id.Partition].StreamSeq && !w.db.kept(m) {
+		if m.seq <= w.db.positions[m.id.Partition].StreamSeq && !w.db.kept(m) {
 			return false
 		}
 	}

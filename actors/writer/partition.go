@@ -174,9 +174,19 @@ func (w *Writer) start(ctx context.Context, p *partition, s piccolo.StreamState)
 	if err != nil {
 		return err
 	}
-	p.position = piccolo.Position{Created: s.Created, StreamSeq: s.LastSeq}
+	p.position = piccolo.Position{Created: s.Created, StreamSeq: max(s.FirstSeq, 1) - 1}
 	if first > 0 {
 		p.position.StreamSeq = first - 1
+	} else {
+		// The end is only known while nothing moves: of numbers that a roll back
+		// has given out again nothing may be said.
+		now, err := w.Stream.State(ctx, p.number)
+		if err != nil {
+			return err
+		}
+		if now.LastSeq == s.LastSeq && sameTime(now.Created, s.Created) {
+			p.position.StreamSeq = s.LastSeq
+		}
 	}
 	_, err = w.Store.Commit(ctx, &piccolo.Fold{Positions: map[int]piccolo.Position{p.number: p.position}})
 	switch {

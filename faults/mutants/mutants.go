@@ -374,8 +374,8 @@ var mutants = []mutant{
 	{
 		name: "fetched-comes-last", breaks: "a subscription begins with what was not acked",
 		file: "bus/consume.go",
-		old:  "	if c.CachedInfo().NumAckPending > 0 {",
-		new:  "	if c.CachedInfo().NumAckPending < 0 {",
+		old:  "rewound || c.CachedInfo().NumAckPending > 0 {",
+		new:  "rewound || c.CachedInfo().NumAckPending < 0 {",
 		pkg:  stream, tests: "TestSubscribeAgainDeliversWhatWasNotAcked",
 	},
 	{

@@ -115,7 +115,8 @@ func TestDeploymentIsWatched(t *testing.T) {
 	writeFile(t, tokens, "increment,read s3cr3t\n")
 	first := s.join("ingress", t.TempDir(), "--listen", "127.0.0.1:0")
 	second := s.join("ingress", t.TempDir(), "--listen", "127.0.0.1:0", "--tokens", tokens)
-	zero := s.join("writer", t.TempDir(), "--partition", "0")
+	// What it folds after its database is copied is still in the stream for the copy.
+	zero := s.join("writer", t.TempDir(), "--partition", "0", "--retain", "1h")
 	one := s.join("writer", t.TempDir(), "--partition", "1")
 	members := []*member{first, second, zero, one}
 
@@ -222,7 +223,7 @@ func TestDeploymentIsWatched(t *testing.T) {
 	if code, _, stderr := piccoloRun(t, "db", "backup", "--data", zero.data, filepath.Join(copied, "numbers.db")); code != 0 {
 		t.Fatal(stderr)
 	}
-	later := s.join("writer", copied, "--partition", "0")
+	later := s.join("writer", copied, "--partition", "0", "--retain", "1h")
 	reason := zero.logs("piccolo failed", "", "")["error"].(string)
 	if err := zero.cmd.Wait(); err == nil {
 		t.Error("the superseded writer ended well")

@@ -75,12 +75,12 @@ func TestInputIsInterruptedAndResumed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asked atomic.Int64
-	var cmd *exec.Cmd
+	started := make(chan *os.Process, 1)
 	forward := httputil.NewSingleHostReverseProxy(api)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if asked.Add(1) == 2 {
 			forward.ServeHTTP(httptest.NewRecorder(), r)
-			_ = cmd.Process.Signal(syscall.SIGINT)
+			_ = (<-started).Signal(syscall.SIGINT)
 			<-r.Context().Done()
 			return
 		}
@@ -88,7 +88,11 @@ func TestInputIsInterruptedAndResumed(t *testing.T) {
 	}))
 	defer proxy.Close()
 	cmd, stderr := counting(t, input, "--server", proxy.URL)
-	code := outcome(t, cmd.Run())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	started <- cmd.Process
+	code := outcome(t, cmd.Wait())
 	said := stderr.String()
 	ids := resumeID.FindAllStringSubmatch(said, -1)
 	if code != 1 || !strings.Contains(said, "stopped after 10,000 lines were counted: interrupted: to go on,") || len(ids) != 2 || ids[0][1] != ids[1][1] {

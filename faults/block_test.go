@@ -22,18 +22,31 @@ func (s *service) blocks() []string {
 	return files
 }
 
-// amidst is an offset within a record in the middle of a block file. A record
-// starts with its length, whose highest bit says something else.
-func amidst(t *testing.T, block []byte) int64 {
+// newest is the block file with the last batches, and what is in it.
+func (s *service) newest() (file string, block []byte) {
+	s.t.Helper()
+	files := s.blocks()
+	file = files[len(files)-1]
+	block, err := os.ReadFile(file)
+	s.must(err)
+	return file, block
+}
+
+// amidst is an offset within a record in the middle of those in a block file that
+// have a number above folded. A record starts with its length, whose highest bit
+// says something else, and its number.
+func amidst(t *testing.T, block []byte, folded uint64) int64 {
 	t.Helper()
-	at := 0
-	for at < len(block)/2 {
-		at += int(bytesorder.LittleEndian.Uint32(block[at:]) &^ (1 << 31))
+	var unfolded []int
+	for at := 0; at < len(block); at += int(bytesorder.LittleEndian.Uint32(block[at:]) &^ (1 << 31)) {
+		if bytesorder.LittleEndian.Uint64(block[at+4:]) > folded {
+			unfolded = append(unfolded, at)
+		}
 	}
-	if at >= len(block) {
-		t.Fatalf("a block of %d bytes has one record", len(block))
+	if len(unfolded) < 3 {
+		t.Fatalf("a block of %d bytes has %d batches that are not folded", len(block), len(unfolded))
 	}
-	return int64(at + 9)
+	return int64(unfolded[len(unfolded)/2] + 9)
 }
 
 // damages are done to a block file.
@@ -83,13 +96,8 @@ func TestBlockDamaged(t *testing.T) {
 				l.stop()
 				away(s)
 				unlock()
-				files := s.blocks()
-				file := files[len(files)-1]
-				block, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				at := amidst(t, block)
+				file, block := s.newest()
+				at := amidst(t, block, s.position())
 				if err := do(file, block, at); err != nil {
 					t.Fatal(err)
 				}

@@ -62,6 +62,16 @@ func (s *service) contents() *contents {
 	return c
 }
 
+// position is the number of the last message in the stream that partition 0 has
+// folded.
+func (s *service) position() (seq uint64) {
+	s.t.Helper()
+	db := openReader(s.t, s.database)
+	defer db.Close()
+	s.must(db.QueryRow(`SELECT stream_seq FROM positions WHERE "partition" = 0`).Scan(&seq))
+	return seq
+}
+
 // check checks what must hold of any database once the service is quiet.
 func (c *contents) check(t testing.TB) {
 	t.Helper()

@@ -1,6 +1,7 @@
 // Command tested prints what go test -json says about as go test without it would,
 // and in the end which tests were skipped, and why: go test itself tells only
-// with -v, among everything else.
+// with -v, among everything else. Last comes how each failure began, which may be
+// a long way up, above all that a test logged.
 //
 //	go test -json ./... | go run ./internal/tested
 //
@@ -38,7 +39,7 @@ type test struct{ pkg, name string }
 // where it fails.
 func show(in io.Reader, out io.Writer) error {
 	said := make(map[test][]string) // by tests that have not ended
-	var skipped []string
+	var skipped, failed []string
 	events := json.NewDecoder(in)
 	for {
 		var e event
@@ -69,6 +70,7 @@ func show(in io.Reader, out io.Writer) error {
 			}
 		case e.Action == "fail":
 			fmt.Fprint(out, strings.Join(said[of], ""))
+			failed = append(failed, fmt.Sprintf("%s %s\n%s", of.pkg, of.name, beginning(said[of])))
 			delete(said, of)
 		case e.Action == "pass":
 			delete(said, of)
@@ -83,7 +85,24 @@ func show(in io.Reader, out io.Writer) error {
 	for _, s := range skipped {
 		fmt.Fprintln(out, "skipped:", s)
 	}
+	for _, f := range failed {
+		fmt.Fprint(out, "failed: ", f)
+	}
 	return nil
+}
+
+// beginning is what a test that failed said first, as far as it fits into a few
+// lines.
+func beginning(said []string) string {
+	const lines, width = 6, 300
+	var begin strings.Builder
+	for _, line := range said[:min(lines, len(said))] {
+		if line = strings.TrimRight(line, "\n"); len(line) > width {
+			line = line[:width] + "…"
+		}
+		fmt.Fprintln(&begin, line)
+	}
+	return begin.String()
 }
 
 // reason is what a test that was skipped said.

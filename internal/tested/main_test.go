@@ -72,6 +72,7 @@ func TestFailuresAreShown(t *testing.T) {
 		"nothing": `func TestNothing(t *testing.T) { _ = nonsense }`,
 	})
 	for _, want := range []string{
+		"\nfailed: example/fails TestFails/deep\n    it_test.go:5: this is why\n",
 		"--- FAIL: TestFails/deep", "this is why", "FAIL\texample/fails\t", "no test was skipped\n",
 		"this as well", "FAIL\texample/panics\t", "and this", "elsewhere", "FAIL\texample/dies\t",
 		"undefined: nonsense", "FAIL\texample/nothing [",

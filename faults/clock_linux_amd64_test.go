@@ -125,10 +125,12 @@ func TestClockJumps(t *testing.T) {
 				s.start(env)
 			}
 			f.Times++
+			// The process comes round to the signal when it may run. It tells its
+			// clock in seconds.
+			s.until("the service's clock has jumped", func() bool {
+				return s.clock().Sub(time.Now().Add(jump)).Abs() < 1500*time.Millisecond
+			})
 			f.back(s, b, since)
-			if off := s.clock().Sub(time.Now().Add(jump)).Abs(); off > timeout/2 {
-				t.Errorf("the service's clock is off by %s after a jump to %s: the test proves nothing", off, jump)
-			}
 			l.await(s, counted, 30)
 			if !restart && jump == time.Hour {
 				s.doctorSeesTheClock()

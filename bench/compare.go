@@ -70,7 +70,7 @@ func comparison(peers []peer, results [][]result, skipped []error, b *bench) (se
 		cpu := median(rs, func(r result) float64 { return r.cpu })
 		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", p.name,
 			thousands(median(rs, func(r result) float64 { return r.increments })), micro(cpu), ratio(median(rs, func(r result) float64 { return r.ratio })),
-			duration(rs, func(r result) time.Duration { return r.p50 }), duration(rs, func(r result) time.Duration { return r.p99 }), p.disk, p.lacks)
+			duration(rs, func(r result) time.Duration { return r.p50 }), duration(rs, func(r result) time.Duration { return r.p99 }), p.disk, lacks(p, rs))
 		all = append(all, bar{strings.ReplaceAll(p.name, "`", ""), cpu / 1000, strings.HasPrefix(p.name, "Piccolo")})
 		v := versionOf(p.version)
 		if strings.IndexFunc(v, unicode.IsDigit) <= 1 && len(p.needs) > 0 {
@@ -92,6 +92,20 @@ func comparison(peers []peer, results [][]result, skipped []error, b *bench) (se
 	}
 	return t.String(), bars("CPU of the server per increment", "µs, logarithmic", all)
 }
+
+// lacks is what a peer does not promise, and how far behind a load that it took
+// Piccolo's writer was at the end of it.
+func lacks(p peer, rs []result) string {
+	folded := median(rs, func(r result) float64 { return r.folded })
+	if p.what.scrape == "" || folded > inStep {
+		return p.lacks
+	}
+	return fmt.Sprintf("SQL at this rate: %.0f %% were in SQLite at the end, the rest was backlog", 100*folded)
+}
+
+// inStep is the part of the increments that a writer has folded when the load
+// ends, and more, if it keeps up: what is missing is the freshness.
+const inStep = 0.8
 
 func micro(ns float64) string {
 	switch {

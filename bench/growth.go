@@ -50,17 +50,17 @@ func (c *growthCmd) Run(b *bench) error {
 	plots := make(map[string]string)
 	for _, k := range curves {
 		cpu, rss := series{name: "CPU, µs"}, series{name: "memory, MiB"}
-		fmt.Fprintf(&t, "| %s | increments/s | CPU/increment | memory |\n|---:|---:|---:|---:|\n", k.x)
+		fmt.Fprintf(&t, "| %s | increments/s | CPU/increment | memory | in SQLite at the end |\n|---:|---:|---:|---:|---:|\n", k.x)
 		for _, at := range k.at {
 			fmt.Fprintf(os.Stderr, "%s: %d\n", k.x, at)
 			r, err := b.measure(k.run(at))
 			if err != nil {
 				// A load may be more than the machine can make.
 				fmt.Fprintln(os.Stderr, "skipped:", err)
-				fmt.Fprintf(&t, "| %s | not measured | | |\n", thousands(float64(at)))
+				fmt.Fprintf(&t, "| %s | not measured | | | |\n", thousands(float64(at)))
 				continue
 			}
-			fmt.Fprintf(&t, "| %s | %s | %s | %d MiB |\n", thousands(float64(at)), thousands(r.increments), micro(r.cpu), r.rss>>10)
+			fmt.Fprintf(&t, "| %s | %s | %s | %d MiB | %.0f %% |\n", thousands(float64(at)), thousands(r.increments), micro(r.cpu), r.rss>>10, 100*r.folded)
 			cpu.points = append(cpu.points, point{float64(at), r.cpu / 1000})
 			rss.points = append(rss.points, point{float64(at), float64(r.rss) / 1024})
 		}

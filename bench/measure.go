@@ -28,6 +28,7 @@ type result struct {
 	ratio      float64       // of cpu, to a no-op request's at the same time
 	rows       float64       // per increment
 	commits    float64       // a second
+	folded     float64       // of the increments, when the load ends; the rest is backlog
 }
 
 // A subject is a server and a load for it.
@@ -80,6 +81,7 @@ func (b *bench) measure(k subject) (r result, err error) {
 	r.commits = (after.commits - before.commits) / took.Seconds()
 	if n := after.increments - before.increments; n > 0 {
 		r.rows = (after.rows - before.rows) / n
+		r.folded = min(n/float64(l.increments), 1)
 	}
 	return r, nil
 }

@@ -40,6 +40,7 @@ func (b *bench) peers() []peer {
 		{name: "Piccolo, NDJSON by 1,000", disk: stored, what: b.allInOne(bulk(32, b.Keys, 1000, "stored"))},
 		{name: "Piccolo, NDJSON by 10,000", disk: stored, what: b.allInOne(bulk(32, b.Keys, 10_000, "stored"))},
 		{name: "Piccolo, NDJSON by 10,000, 1,000,000 keys", disk: stored, what: b.allInOne(bulk(32, 1_000_000, 10_000, "stored"))},
+		{name: "Piccolo `--freshness 1s`, NDJSON by 10,000", disk: stored, what: b.allInOne(bulk(32, b.Keys, 10_000, "stored"), "--freshness", "1s")},
 		{name: "Piccolo's ingress, NDJSON by 1,000", disk: stored, lacks: sql, what: b.ingressAlone(bulk(32, b.Keys, 1000, "stored"))},
 		{name: "Piccolo's ingress, NDJSON by 10,000", disk: stored, lacks: sql, what: b.ingressAlone(bulk(32, b.Keys, 10_000, "stored"))},
 		{name: "Piccolo's ingress, NDJSON by 10,000, 1,000,000 keys", disk: stored, lacks: sql, what: b.ingressAlone(bulk(32, 1_000_000, 10_000, "stored"))},

@@ -92,11 +92,7 @@ func flock(path string, wait *standby) (f *os.File, err error) {
 			_ = f.Close()
 		}
 	}()
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		time.Sleep(glance)
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	}
+	err = tryLock(int(f.Fd()))
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		pid, _ := os.ReadFile(path)
 		holder := lockedError{strings.TrimSpace(string(pid))}
@@ -131,13 +127,30 @@ func isAt(f *os.File, path string) bool {
 	return err == nil && os.SameFile(open, there)
 }
 
-// glance is longer than holder has a lock.
-const glance = 50 * time.Millisecond
+// tryLock takes a lock unless a process has it. One that is shared is nobody's:
+// somebody looks who has it, for a moment, which is waited out.
+func tryLock(fd int) (err error) {
+	for deadline := time.Now().Add(longGlance); ; time.Sleep(time.Millisecond) {
+		if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		if shared := unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB); shared != nil || time.Now().After(deadline) {
+			return err
+		}
+		if err = unix.Flock(fd, unix.LOCK_UN); err != nil {
+			return err
+		}
+	}
+}
+
+// longGlance is longer than holder has a lock, on a machine where it has to wait
+// for its turn.
+const longGlance = 10 * time.Second
 
 // holder says which process has a lock, as the lock's file has it, empty where none
 // does. A number in the file says nothing by itself: after a crash it is of nobody,
-// or of another program. So the lock is tried, for a moment, which lockFile waits
-// out.
+// or of another program. So the lock is tried, shared, which keeps nobody from it:
+// tryLock waits until that is over.
 func holder(path string) (pid string) {
 	f, err := os.Open(path)
 	if err != nil {

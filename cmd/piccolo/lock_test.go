@@ -11,6 +11,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Whoever stands by waits for the lock, and has it when it takes over.
@@ -91,6 +94,26 @@ func TestHolder(t *testing.T) {
 		}
 		unlock()
 	}
+}
+
+// A process that looks who has the lock, and has to wait for its turn while it does,
+// is not taken for one that has it.
+func TestLockedByALooker(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lock")
+	looker, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(looker.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(300*time.Millisecond, func() { _ = looker.Close() })
+	unlock, err := lockFile(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
 }
 
 // A lock that was moved away while a standby waited for it keeps nobody from the

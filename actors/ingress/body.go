@@ -45,8 +45,8 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 // readAll reads the whole body of a request into dst, which is at most limit
-// bytes.
-func readAll(ctx *fasthttp.RequestCtx, dst []byte, limit int) ([]byte, error) {
+// bytes. When dst has been made larger, grown is told, and may end it.
+func readAll(ctx *fasthttp.RequestCtx, dst []byte, limit int, grown func(size int) error) ([]byte, error) {
 	w, err := newWire(ctx, limit)
 	if err != nil {
 		return dst, err
@@ -55,6 +55,9 @@ func readAll(ctx *fasthttp.RequestCtx, dst []byte, limit int) ([]byte, error) {
 	for {
 		if len(dst) == cap(dst) {
 			dst = append(dst, 0)[:len(dst)]
+			if err := grown(cap(dst)); err != nil {
+				return dst, err
+			}
 		}
 		n, err := w.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]

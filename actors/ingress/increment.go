@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/valyala/fasthttp"
 )
@@ -88,23 +89,37 @@ func (in *Ingress) longestPair() int { return 6*in.MaxKeyBytes + 4<<10 }
 
 // readPair reads the body of a request for one number. A body that is longer than
 // a pair may be is read, too, unless it is very long: it is refused for what is in
-// it, such as a key that is too long, and then takes from what bodies with many
-// increments may take together.
+// it, such as a key that is too long. What of it has come, beyond what a pair may
+// have, then takes from what bodies with many increments may take together.
 func (in *Ingress) readPair(ctx *fasthttp.RequestCtx, buf *[]byte) ([]byte, *problem) {
-	limit := min(in.MaxBody, in.longestPair())
-	if n := ctx.Request.Header.ContentLength(); n < 0 || n > limit {
-		limit = min(in.MaxBody, max(in.longestPair(), maxUnread))
-		defer in.memory.used.Add(-int64(limit))
-		if in.memory.used.Add(int64(limit)) > in.memory.max {
-			return nil, unavailable(errCrowded)
+	limit := min(in.MaxBody, max(in.longestPair(), maxUnread))
+	var taken int64
+	defer func() { in.memory.used.Add(-taken) }()
+	body, err := readAll(ctx, *buf, limit, func(size int) error {
+		if size <= in.longBody() {
+			return nil
 		}
+		used := in.memory.used.Add(int64(size) - taken)
+		taken = int64(size)
+		if used > in.memory.max {
+			return errCrowded
+		}
+		return nil
+	})
+	if cap(body) <= in.longBody() {
+		*buf = body // to be used again
 	}
-	body, err := readAll(ctx, *buf, limit)
-	if *buf = body; err != nil {
+	if errors.Is(err, errCrowded) {
+		return nil, unavailable(err)
+	}
+	if err != nil {
 		return nil, in.unread(err, limit)
 	}
 	return body, nil
 }
+
+// longBody is how many bytes the buffer of a pair may have; it grows by leaps.
+func (in *Ingress) longBody() int { return 2 * in.longestPair() }
 
 // looksLikeJSON says whether a body that is to be a form begins as JSON does: curl
 // says form unless it is told.

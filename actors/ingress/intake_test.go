@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/piccolo-counter/piccolo"
 )
 
@@ -217,4 +219,46 @@ func TestMemoryOfBodiesIsBounded(t *testing.T) {
 	if used := in.memory.used.Load(); used != 0 {
 		t.Errorf("%d bytes are taken when nothing is read", used)
 	}
+}
+
+// A request for one number takes of that memory what has come of its body beyond
+// what a pair may have, and nothing before: else those who send nothing could
+// have everybody else refused.
+func TestMemoryOfALongPair(t *testing.T) {
+	in := still(t, 1, 10, 1000)
+	in.MaxBody = 1 << 20
+	var taken []int64
+	ask := func(length int) *problem {
+		taken = nil
+		var ctx fasthttp.RequestCtx
+		ctx.Init2(new(conn), nil, false)
+		body := &watched{strings.NewReader(strings.Repeat(" ", length)), func() { taken = append(taken, in.memory.used.Load()) }}
+		ctx.Request.SetBodyStream(iotest.OneByteReader(body), -1)
+		_, p := in.readPair(&ctx, new([]byte))
+		if used := in.memory.used.Load(); used != 0 {
+			t.Errorf("%d bytes: %d are taken when nothing is read", length, used)
+		}
+		return p
+	}
+	if p := ask(in.longestPair()); p != nil || slices.Max(taken) != 0 {
+		t.Errorf("a pair takes %d bytes of the memory, and is refused with %+v", slices.Max(taken), p)
+	}
+	if p := ask(maxUnread); p != nil || taken[0] != 0 || slices.Max(taken) < maxUnread || slices.Max(taken) > 2*maxUnread {
+		t.Errorf("a long body takes %d bytes at first and %d in the end, and is refused with %+v", taken[0], slices.Max(taken), p)
+	}
+	in.memory.max = 1000
+	if p := ask(maxUnread); p == nil || p.Status != 503 || len(taken) > maxUnread/2 {
+		t.Errorf("where there is no memory, %d bytes are read, and refused with %+v", len(taken), p)
+	}
+}
+
+// watched tells of every read.
+type watched struct {
+	io.Reader
+	tell func()
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.tell()
+	return w.Reader.Read(p)
 }

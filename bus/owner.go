@@ -50,15 +50,27 @@ func (o owner) metadata(move string) map[string]string {
 // metadata, or nil.
 func (o owner) admits(partition int, metadata map[string]string) error {
 	have, move := metadata[metaDatabase], metadata[metaMove]
-	if have == o.database && move != "" && !slices.Contains(o.moves[partition], move) {
-		return fmt.Errorf("%w: partition %d came to database %s by a move that this copy of it knows nothing of, and with it the partition's numbers: it is a backup from before that move; restore one that was made since",
-			piccolo.ErrOwned, partition, have)
+	if have == o.database {
+		if err := CheckMoved(o.moves, partition, have, move); err != nil {
+			return err
+		}
 	}
 	if have == "" || have == o.database || o.adopt {
 		return nil
 	}
 	return fmt.Errorf("%w: partition %d belongs to database %s, and this one is %s: give this writer that database (restore it from a backup if it is gone), or move the partition here with: piccolo stream move",
 		piccolo.ErrOwned, partition, have, o.database)
+}
+
+// CheckMoved says why a copy of a database that these moves brought partitions to may
+// not have one that came to the database by move, or nil: it has not what came
+// with it. The error is piccolo.ErrOwned.
+func CheckMoved(moves map[int][]string, partition int, database, move string) error {
+	if move == "" || slices.Contains(moves[partition], move) {
+		return nil
+	}
+	return fmt.Errorf("%w: partition %d came to database %s by a move that this copy of it knows nothing of, and with it the partition's numbers: it is a backup from before that move; restore one that was made since",
+		piccolo.ErrOwned, partition, database)
 }
 
 // again says why the owner may not subscribe once more to a partition whose

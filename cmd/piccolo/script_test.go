@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"nats":     startNATS,
 			"serve":    serve,
 			"own":      own,
+			"moved":    moved,
 			"publish":  publish,
 		},
 	})
@@ -119,6 +120,20 @@ func own(ts *testscript.TestScript, _ bool, args []string) {
 	stop, err := conn.Subscribe(context.Background(), partition, func(piccolo.Delivery) {}, func(error) {})
 	ts.Check(err)
 	stop()
+}
+
+// moved NATS PARTITION DATABASE makes a partition that of the database at a path, by
+// a move that what is there knows nothing of.
+func moved(ts *testscript.TestScript, _ bool, args []string) {
+	store, err := sqlite.Open(context.Background(), ts.MkAbs(args[2]))
+	ts.Check(err)
+	defer store.Close()
+	conn, err := bus.Connect(bus.Remote{URL: ts.Getenv(args[0])}, "mover", slog.New(slog.DiscardHandler))
+	ts.Check(err)
+	defer conn.Close()
+	partition, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ts.Check(conn.Assign(context.Background(), partition, store.ID(), piccolo.NewProducer()))
 }
 
 // nats NAME runs a NATS server, and puts its URL into the environment.

@@ -140,12 +140,19 @@ func (c *streamMoveCmd) Run(log *slog.Logger, out output) (err error) {
 	if err != nil {
 		return err
 	}
+	moves, err := from.Moves(ctx)
+	if err != nil {
+		return err
+	}
 	done := fmt.Sprintf("partition %d belonged to %s already, by an earlier try; %s has nothing of it left", c.Partition, c.To, c.From)
 	switch {
 	case served:
 		return fmt.Errorf("a writer serves partition %d: stop it first", c.Partition)
 	case database == to.ID(): // by a try that was cut off
 	case database == from.ID():
+		if err := bus.CheckMoved(moves, c.Partition, database, move); err != nil {
+			return fmt.Errorf("%s: %w", c.From, err)
+		}
 		move = piccolo.NewProducer() // as random as that
 		numbers, err := to.Receive(ctx, from, move, c.Partition, partitions)
 		if err != nil {

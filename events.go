@@ -16,7 +16,7 @@ type Commit struct {
 	Batches    int
 	Duplicates int // of the batches, those that had been folded before
 	Increments uint64
-	Skipped    uint64 // of the increments, those whose Idempotency-Key had been counted
+	Skipped    uint64 // of the increments, those whose Idempotency-Key had been counted, and of batches that were rejected
 	Conflicts  int    // requests skipped because their Idempotency-Key stood for another
 	Rows       int
 	Quarantine struct{ In, Out int } // deltas

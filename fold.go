@@ -35,8 +35,9 @@ type Position struct {
 	StreamSeq uint64
 }
 
-// Rejected is a message in the stream that is no batch. It is kept for a human,
-// once however often it comes, and never blocks the ones behind it.
+// Rejected is a message in the stream that is no batch, or a batch with keys that
+// are another database's. It is kept for a human, once however often it comes, and
+// never blocks the ones behind it.
 type Rejected struct {
 	Partition int
 	StreamSeq uint64

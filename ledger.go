@@ -14,8 +14,8 @@ import (
 // Sum is by how much they changed the totals of all keys, modulo 2^64: a delta
 // that sets counts with the difference that it made. So the totals' sum is that
 // of all accounts. Increments counts all that were published; those of onces
-// whose token had been there are among them, counted again in Skipped, and in
-// no sum.
+// whose token had been there, and of batches that were rejected because they are
+// another database's, are among them, counted again in Skipped, and in no sum.
 //
 // The seqs are a watermark, up to which all are folded, and the seqs folded
 // above it: a durable consumer redelivers out of order, so that "skip what is

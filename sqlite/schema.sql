@@ -16,7 +16,7 @@ CREATE TABLE ledger (
     batches     INTEGER NOT NULL,
     increments  INTEGER NOT NULL, -- modulo 2^64, as is
     sum         INTEGER NOT NULL, -- by how much they changed the totals
-    skipped     INTEGER NOT NULL, -- of the increments, those whose token had been counted
+    skipped     INTEGER NOT NULL, -- of the increments, those that count nothing: their token had been counted, or their batch is in rejected
     PRIMARY KEY (producer, "partition")
 ) STRICT, WITHOUT ROWID;
 
@@ -30,7 +30,8 @@ CREATE TABLE quarantine (
 ) STRICT;
 CREATE INDEX quarantine_key ON quarantine (key);
 
--- Messages in the stream that were no batches, kept for a human, once each.
+-- Messages in the stream that were no batches, or batches with keys that are another
+-- database's, which the ledger has as skipped; kept for a human, once each.
 CREATE TABLE rejected (
     id          INTEGER PRIMARY KEY,
     "partition" INTEGER NOT NULL,

@@ -11,7 +11,7 @@ const mostTotals = 4096
 func (w *Writer) announce(s *sum, folded piccolo.Folded) {
 	notices := make(map[piccolo.Origin]*piccolo.Applied)
 	for _, m := range w.unfolded {
-		if m.bad != nil {
+		if m.none() {
 			continue
 		}
 		a := notices[m.batch.Origin()]

@@ -13,6 +13,10 @@ import (
 //
 // What belongs to another database is put into rejected, whole, and not into a
 // sum that nobody would read. So it is not lost, and somebody is told.
+//
+// Invariant: a batch that is in rejected is in the ledger, its increments as
+// skipped. So its producer misses none, and it is not folded when it comes again
+// after its keys' partition has come back: somebody may have counted it by then.
 
 // divide finds the partitions that have been divided since the stream was made,
 // with a part that another database has. All others' batches need no look.
@@ -28,12 +32,11 @@ func (w *Writer) divide() {
 }
 
 // misplaced says which key of a batch is in a partition that this writer does not
-// have. A batch that was folded before is none: the partition may have moved since.
-// That the key's partition is another of this writer's is no harm.
+// have. That the key's partition is another of this writer's is no harm.
+//
+// Of one that the ledger has it cannot be told whether it was counted, before the
+// partition moved, or put into rejected. So it is not announced again.
 func (w *Writer) misplaced(m *delivered) error {
-	if w.ledger.Folded(m.batch.BatchID) {
-		return nil
-	}
 	for i := range m.batch.Onces {
 		if err := w.misplacedAmong(m, m.batch.Onces[i].Deltas); err != nil {
 			return err

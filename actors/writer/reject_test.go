@@ -58,11 +58,7 @@ func TestRejected(t *testing.T) {
 func TestByHandInAnothersPartition(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.Of, r.Partitions, r.Retain = 4, []int{0, 2}, time.Hour
-		keys := make(map[int]string) // one of each partition
-		for i := 0; len(keys) < r.Of; i++ {
-			key := strconv.Itoa(i)
-			keys[piccolo.Partition(piccolo.Hash(key), r.Of)] = key
-		}
+		keys := oneOfEach(r.Of)
 		put := func(format string, of int) {
 			r.stream.put(message{json: true, data: fmt.Appendf(nil, format, keys[of])})
 		}
@@ -107,11 +103,7 @@ func TestByHandInAnothersPartition(t *testing.T) {
 func TestLateAfterTheStreamGrewAndAPartitionMoved(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.Of, r.GrewFrom, r.Partitions, r.Retain = 4, 2, []int{0, 1, 2, 3}, time.Hour
-		keys := make(map[int]string) // one of each partition
-		for i := 0; len(keys) < r.Of; i++ {
-			key := strconv.Itoa(i)
-			keys[piccolo.Partition(piccolo.Hash(key), r.Of)] = key
-		}
+		keys := oneOfEach(r.Of)
 		late := func(seq uint64, partition int, of ...int) *piccolo.Batch {
 			b := on(partition, batch(seq))
 			for _, p := range of {
@@ -153,6 +145,48 @@ func TestLateAfterTheStreamGrewAndAPartitionMoved(t *testing.T) {
 	})
 }
 
+// A batch that is put into rejected, because a key's partition has moved to another
+// database, is in the ledger: later ones of its producer miss nothing, and once that
+// partition is back it is not folded beside what somebody has counted of it.
+func TestRejectedIsNeitherMissedNorFoldedLater(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Of, r.GrewFrom, r.Partitions, r.Retain = 4, 2, []int{0}, time.Hour
+		keys := oneOfEach(r.Of)
+		rejected := batch(1, piccolo.Delta{Key: keys[2], Value: 5, WantTotal: true}, piccolo.Delta{Key: keys[0], Value: 7})
+		rejected.Increments = 10
+		rejected.Onces = []piccolo.Once{{Claim: piccolo.Claim{Token: piccolo.Token{1}}, Increments: 3, Deltas: []piccolo.Delta{{Key: keys[0], Value: 3}}}}
+		r.stream.publish(rejected, rejected, batch(2, piccolo.Delta{Key: keys[0], Value: 1}))
+		for _, owned := range [][]int{{0}, {0}, {0, 2}, {0}} {
+			r.Partitions = owned
+			r.stream.forget(0, 1, 2)
+			r.start()
+			r.pass(2 * time.Minute)
+			if told := r.announced(); len(owned) == 1 && slices.Contains(told, 1) {
+				t.Errorf("announced %v, and 1 was rejected", told)
+			}
+			r.stream.notices = nil
+			if err := r.stop(); err != nil {
+				t.Fatal(err)
+			}
+			r.reopen(r.path)
+		}
+		r.store.wantValues(t, map[string]int64{keys[0]: 1})
+		if _, ok, err := r.store.Value(t.Context(), keys[2]); ok || err != nil {
+			t.Errorf("%s was counted, error %v", keys[2], err)
+		}
+		if r.stream.rewinds > 0 || len(r.seen.lost) > 0 {
+			t.Errorf("rewound %d times, lost %v, want neither", r.stream.rewinds, r.seen.lost)
+		}
+		a := r.store.account("p")
+		if a.Batches != 2 || a.Increments != 11 || a.Skipped != 10 || a.Sum != 1 || a.Seqs.Missing() > 0 {
+			t.Errorf("the account is %+v, want 2 batches of 11 increments, 10 of them skipped, and a sum of 1", a)
+		}
+		if c := r.seen.sum(); c.Increments != 11 || c.Skipped != 10 || c.Rejected != 1 {
+			t.Errorf("observed %+v, want 11 increments, 10 of them skipped, and 1 rejected", c)
+		}
+	})
+}
+
 // A message written by hand has no name of its own, and is told by where it
 // stands when it comes again.
 func TestByHandAgain(t *testing.T) {
@@ -168,4 +202,14 @@ func TestByHandAgain(t *testing.T) {
 		r.settle()
 		r.store.wantValues(t, map[string]int64{"k": 10 + 10})
 	})
+}
+
+// oneOfEach returns a key of each partition.
+func oneOfEach(partitions int) map[int]string {
+	keys := make(map[int]string)
+	for i := 0; len(keys) < partitions; i++ {
+		key := strconv.Itoa(i)
+		keys[piccolo.Partition(piccolo.Hash(key), partitions)] = key
+	}
+	return keys
 }

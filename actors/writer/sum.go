@@ -52,12 +52,13 @@ func (w *Writer) sum() (*sum, error) {
 		}
 		switch {
 		case m.bad != nil:
-			s.fold.Rejected = append(s.fold.Rejected, piccolo.Rejected{
-				Partition: m.Partition, StreamSeq: m.StreamSeq, Stored: m.Stored, Reason: m.bad.Error(), Data: m.Data,
-			})
+			s.reject(m, m.bad)
 		case !s.draft.Fold(&m.batch):
 			s.duplicates++
 			s.repeat(m)
+		case m.away != nil:
+			s.skip(m)
+			s.reject(m, m.away)
 		default:
 			s.increments += m.batch.Increments
 			s.add(m)
@@ -134,6 +135,20 @@ func (s *sum) add(m *delivered) {
 	if sum != 0 || skipped != 0 {
 		s.draft.Adjust(m.batch.Origin(), sum, skipped)
 	}
+}
+
+// reject keeps a message for a human.
+func (s *sum) reject(m *delivered, reason error) {
+	s.fold.Rejected = append(s.fold.Rejected, piccolo.Rejected{
+		Partition: m.Partition, StreamSeq: m.StreamSeq, Stored: m.Stored, Reason: reason.Error(), Data: m.Data,
+	})
+}
+
+// skip enters a batch of which nothing is added.
+func (s *sum) skip(m *delivered) {
+	s.increments += m.batch.Increments
+	s.skipped += m.batch.Increments
+	s.draft.Adjust(m.batch.Origin(), -m.batch.Sum(), m.batch.Increments)
 }
 
 // repeat has what a duplicate asks told again, adding nothing: its first notice

@@ -156,7 +156,11 @@ type delivered struct {
 	batch piccolo.Batch
 	sets  bool  // one of its deltas does not add
 	bad   error // why it is no batch
+	away  error // why it is not for this writer to count
 }
+
+// none says whether the message adds nothing, and is told of to nobody.
+func (m *delivered) none() bool { return m.bad != nil || m.away != nil }
 
 // Open reads the ledger, subscribes to the stream, and makes a writer that goes
 // on from there once Execute runs.
@@ -271,13 +275,13 @@ func (w *Writer) take(d piccolo.Delivery) {
 	w.passed.fetched.Add(1)
 	m := &delivered{Delivery: d}
 	if m.bad = m.Decode(&m.batch); m.bad == nil && (m.JSON || w.partition[m.Partition].divided) {
-		m.bad = w.misplaced(m)
+		m.away = w.misplaced(m)
 	}
 	w.unfolded = append(w.unfolded, m)
 	w.held.Store(int64(len(w.unfolded)))
 	w.gear.batches++
 	w.gear.bytes += len(m.Data)
-	if m.bad != nil {
+	if m.none() {
 		return
 	}
 	w.gear.arrived(time.Now())
@@ -407,7 +411,7 @@ func (w *Writer) report(s *sum, folded piccolo.Folded, took time.Duration, now t
 	}
 	c.Quarantine.In, c.Quarantine.Out = folded.Quarantined.Deltas, folded.Released.Deltas
 	for _, m := range w.unfolded {
-		if m.bad == nil {
+		if !m.none() {
 			c.Freshness = append(c.Freshness, now.Sub(m.batch.Accepted))
 		}
 	}
@@ -425,6 +429,6 @@ func (w *Writer) report(s *sum, folded piccolo.Folded, took time.Duration, now t
 		w.Log.Info("deltas fit again, or were overwritten, and have left the quarantine", "deltas", q.Deltas, "keys", q.Keys, "some", q.Some)
 	}
 	for _, r := range s.fold.Rejected {
-		w.Log.Error("a message in the stream is no batch, it is in the table rejected", "streamSeq", r.StreamSeq, "reason", r.Reason)
+		w.Log.Error("a message of the stream was put into the table rejected", "partition", r.Partition, "streamSeq", r.StreamSeq, "reason", r.Reason)
 	}
 }

@@ -16,10 +16,13 @@ const (
 	pause = 200 * time.Millisecond
 	// patience is after how long without an answer it is said, each time.
 	patience = 5 * time.Second
+	// settling is for how long a cluster that starts may know of too few servers.
+	settling = 10 * time.Second
 )
 
 // What a server answers that knows of no leader, or of too few others, as all do
-// for seconds after the servers of a cluster have started.
+// for seconds after the servers of a cluster have started. Later the second is an
+// answer: there are no more.
 const (
 	codeNoLeader jetstream.ErrorCode = 10008
 	codeNoPeers  jetstream.ErrorCode = 10005
@@ -28,30 +31,37 @@ const (
 // errNoQuorum is the likely reason of no answer.
 var errNoQuorum = errors.New("JetStream does not answer: in a cluster, most of the servers must run and reach one another, and as many as the stream has replicas; a single one may have a disk that hangs")
 
+// errTooFew says what there may be too few servers for.
+var errTooFew = errors.New("too few servers can have the stream: does the cluster have as many as --replicas, with room for --stream-max-bytes?")
+
 // again sends a request again and again until it is answered or ctx is done, and
 // says every few seconds what it waits for. A request that comes while a cluster
 // elects a leader is not answered, and not kept either: who waits for it to the
 // end waits for nothing. After ctx's deadline the error is errNoQuorum, too.
+// That there are too few servers is believed sooner, and is errTooFew.
 func again[T any](ctx context.Context, b *Bus, request func(context.Context) (T, error)) (T, error) {
 	for start, said := time.Now(), time.Now(); ; {
 		try, cancel := context.WithTimeout(ctx, attempt)
 		answer, err := request(try)
 		late := err != nil && try.Err() != nil
-		unready := isAPIError(err, codeNoLeader, codeNoPeers)
+		leaderless, tooFew := isAPIError(err, codeNoLeader), isAPIError(err, codeNoPeers)
 		cancel()
-		if !late && !unready {
+		if !late && !leaderless && !tooFew {
 			return answer, err
 		}
-		if unready {
+		if leaderless || tooFew {
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
 			}
 		}
-		if ctx.Err() != nil {
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				err = fmt.Errorf("%w: %w", errNoQuorum, err)
-			}
+		expired := errors.Is(ctx.Err(), context.DeadlineExceeded)
+		switch {
+		case tooFew && (expired || time.Since(start) >= settling):
+			return answer, fmt.Errorf("%w: %w", errTooFew, err)
+		case expired:
+			return answer, fmt.Errorf("%w: %w", errNoQuorum, err)
+		case ctx.Err() != nil:
 			return answer, err
 		}
 		if time.Since(said) >= patience {

@@ -72,3 +72,25 @@ func TestAgainTakesAnAnswer(t *testing.T) {
 		t.Errorf("asked %d times, %v", asked, err)
 	}
 }
+
+// Too few servers are too few, once those of a cluster have had time to find one
+// another: who asked is told of that, and not that nobody answers.
+func TestAgainBelievesInTooFewServers(t *testing.T) {
+	t.Parallel()
+	for _, allowed := range []time.Duration{5 * time.Second, 30 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), allowed)
+			defer cancel()
+			start := time.Now()
+			_, err := again(ctx, &Bus{log: slog.New(slog.DiscardHandler)}, func(context.Context) (int, error) {
+				return 0, &jetstream.APIError{Code: 400, ErrorCode: 10005, Description: "no suitable peers for placement"}
+			})
+			if !errors.Is(err, errTooFew) || errors.Is(err, errNoQuorum) || !strings.Contains(err.Error(), "no suitable peers") {
+				t.Errorf("within %s: got error %v", allowed, err)
+			}
+			if took := time.Since(start); took != min(allowed, settling) {
+				t.Errorf("within %s: gave up after %s", allowed, took)
+			}
+		})
+	}
+}

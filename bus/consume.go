@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -104,7 +105,7 @@ func (b *Bus) takeConsumer(ctx context.Context, partition int) (jetstream.Consum
 // Subscribe has the messages of a partition delivered, one by one, from one
 // goroutine; deliver may block. When the subscription ends by itself, failed
 // is called with the reason, and may be called again with another until stop has
-// returned. It ends with the connection that it began
+// returned; it must not wait for stop. It ends with the connection that it began
 // on: what came on that and was not acked would come again only after ackWait,
 // and to subscribe again has it come at once.
 //
@@ -186,13 +187,15 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 	if err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", consumerName(partition), err)
 	}
-	go func() {
+	var listener sync.WaitGroup
+	listener.Go(func() {
 		if <-reconnected == nats.CONNECTED {
 			failed(errReconnected)
 		}
-	}()
+	})
 	return func() {
 		b.nc.RemoveStatusListener(reconnected)
+		listener.Wait()
 		// The server must have heard of the end before anybody subscribes
 		// again, or it delivers once more to who is gone, for ackWait.
 		closed := cc.Closed()

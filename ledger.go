@@ -43,14 +43,30 @@ func (id BatchID) Origin() Origin { return Origin{id.Producer, id.Partition} }
 // ledger as it was until the transaction it belongs to has been committed.
 type Ledger struct {
 	accounts map[Origin]*Account
+	// gaps are the accounts that miss seqs below others, by partition and
+	// producer. An account is kept for ever, and these few are looked at once a
+	// second.
+	gaps map[int]map[string]*Account
 }
 
 // Put sets an account, as read from the database.
 func (l *Ledger) Put(o Origin, a Account) {
 	if l.accounts == nil {
 		l.accounts = make(map[Origin]*Account)
+		l.gaps = make(map[int]map[string]*Account)
 	}
 	l.accounts[o] = &a
+	// Invariant: an account is among the gaps as long as seqs are above its
+	// watermark, which is when it misses some.
+	gaps := l.gaps[o.Partition]
+	switch {
+	case len(a.Seqs.above) == 0:
+		delete(gaps, o.Producer)
+	case gaps == nil:
+		l.gaps[o.Partition] = map[string]*Account{o.Producer: &a}
+	default:
+		gaps[o.Producer] = &a
+	}
 }
 
 // Account returns a copy of the account of o, empty where there is none.
@@ -76,10 +92,8 @@ func (l *Ledger) Folded(id BatchID) bool {
 // Missing counts the batches of a partition that have not been folded, though
 // later ones of their producers have: they are late, or lost.
 func (l *Ledger) Missing(partition int) (n uint64) {
-	for o, a := range l.accounts {
-		if o.Partition == partition {
-			n += a.Seqs.Missing()
-		}
+	for _, a := range l.gaps[partition] {
+		n += a.Seqs.Missing()
 	}
 	return n
 }
@@ -87,22 +101,19 @@ func (l *Ledger) Missing(partition int) (n uint64) {
 // MissingBelow counts as Missing does, but only what is below heads, which are
 // seqs of producers that Heads returned.
 func (l *Ledger) MissingBelow(partition int, heads map[string]uint64) (n uint64) {
-	for producer, head := range heads {
-		if a := l.accounts[Origin{producer, partition}]; a != nil {
-			n += a.Seqs.MissingBelow(head)
-		}
+	for producer, a := range l.gaps[partition] {
+		n += a.Seqs.MissingBelow(heads[producer])
 	}
 	return n
 }
 
 // Heads returns the largest seq that has been folded of each producer of a
-// partition. What is missing below one of them later is missing now.
+// partition of which batches are missing. What is missing below one of them later
+// is missing now; of other producers nothing is, below what they have now.
 func (l *Ledger) Heads(partition int) map[string]uint64 {
 	heads := make(map[string]uint64)
-	for o, a := range l.accounts {
-		if o.Partition == partition {
-			heads[o.Producer] = a.Seqs.Max()
-		}
+	for producer, a := range l.gaps[partition] {
+		heads[producer] = a.Seqs.Max()
 	}
 	return heads
 }

@@ -23,6 +23,7 @@ func (s *Store) Commit(_ context.Context, fold *piccolo.Fold) (piccolo.Folded, e
 	}
 	tx := transaction{store: s, stmts: &s.stmts}
 	err := s.conn.Raw(func(any) error { return tx.run(fold) })
+	s.stmts.forget()
 	if err != nil {
 		clear(s.expiry) // it may have gone ahead
 		return piccolo.Folded{}, err

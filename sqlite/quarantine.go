@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/big"
+	"strings"
 
 	"github.com/piccolo-counter/piccolo"
 )
@@ -150,7 +151,9 @@ func (tx *transaction) keepQuarantined() {
 		if held.Sign() == 0 {
 			delete(tx.store.quarantined, key)
 		} else {
-			tx.store.quarantined[key] = held
+			// A delta's key is part of its message, which would be kept with it. And a
+			// map that has the key already takes over the new one's bytes.
+			tx.store.quarantined[strings.Clone(key)] = held
 		}
 	}
 	tx.store.beyond.Store(int64(len(tx.store.quarantined)))

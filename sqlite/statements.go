@@ -87,6 +87,16 @@ func (s *statements) all() []*statement {
 	}
 }
 
+// forget lets go of the arguments: they are keys, which are parts of messages that
+// would be kept until the next commit.
+func (s *statements) forget() {
+	for _, st := range s.all() {
+		for i := range st.args {
+			st.args[i].Value = nil
+		}
+	}
+}
+
 func (s *statements) close() {
 	for _, st := range s.all() {
 		if st.stmt != nil {

@@ -391,6 +391,7 @@ func (w *Writer) commit() error {
 	w.announce(s, folded)
 	w.report(s, folded, now.Sub(start), now)
 	w.trace(s, folded, start, now)
+	clear(w.unfolded) // or the messages would be kept until as many have come again
 	w.unfolded = w.unfolded[:0]
 	w.held.Store(0)
 	w.refused.Store(nil)

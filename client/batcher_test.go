@@ -276,6 +276,30 @@ func TestBatcherAfterALostReply(t *testing.T) {
 	}
 }
 
+// What a proxy answers for a service that has counted is told of as open, and is
+// not sent again. One that would not pass on as much gets it in parts.
+func TestBatcherBehindAProxy(t *testing.T) {
+	t.Parallel()
+	c := newCounter(1 << 20)
+	late := func(w http.ResponseWriter, r *http.Request) {
+		c.ServeHTTP(discard{w}, r)
+		refuse(524, false)(w, r)
+	}
+	s, asked := server(t, refuse(http.StatusRequestEntityTooLarge, false), late, c.ServeHTTP)
+	var failed error
+	var lost []client.Increment
+	b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour, Failed: func(err error, i []client.Increment) { failed, lost = err, i }})
+	_ = b.Add(t.Context(), "a", 1)
+	_ = b.Add(t.Context(), "b", 1)
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	var p *client.Problem
+	if !errors.As(failed, &p) || !p.Unsure || len(lost) != 1 || asked.Load() != 3 || c.sums["a"] != 1 || c.sums["b"] != 1 {
+		t.Errorf("told of %v, %v, asked %d times, counted %v", failed, lost, asked.Load(), c.sums)
+	}
+}
+
 // discard is a reply that never arrives.
 type discard struct{ http.ResponseWriter }
 

@@ -81,17 +81,11 @@ func (c *Client) count(ctx context.Context, path, contentType string, body []byt
 	}
 	// What is in memory for want of time would be lost in a crash. Under a key
 	// it can be sent again, until it is as safe as was asked for.
-	unsure := false
 	err = c.retrying(ctx, r.again, func() error {
 		err := c.once(ctx, r, &counted)
 		if err == nil && r.again && counted.Ack == Memory && (o.ack == Stored || o.ack == Applied) {
 			err = ErrInMemory
 		}
-		var p *Problem
-		if errors.As(err, &p) {
-			p.Unsure = unsure
-		}
-		unsure = unsure || mayCount(err)
 		return err
 	})
 	if errors.Is(err, ErrInMemory) {

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Problem is a refusal: the server did nothing, and says why (RFC 9457).
+// Problem is a reply that is not 2xx. Where it is not Unsure it is a refusal: the
+// server did nothing, and says why (RFC 9457).
 type Problem struct {
 	Status     int           `json:"status"`
 	Title      string        `json:"title"`
@@ -20,8 +21,9 @@ type Problem struct {
 	Index      *int          `json:"index"` // of the increment at fault among many, from 0; nil where none is
 	RetryAfter time.Duration `json:"-"`     // 0 where the server does not say
 
-	// Unsure says that an earlier try of the same call had no reply, or one that
-	// promised less than was asked for: that one may count.
+	// Unsure says that this or an earlier try of the same call had no reply, one
+	// that promised less than was asked for, or one of a proxy that does not know
+	// what the server made of it: that one may count. Of a read it says nothing.
 	Unsure bool `json:"-"`
 
 	own bool // it is the service's own, not a proxy's

@@ -20,9 +20,13 @@ const (
 // retrying tries until it succeeds, or can never, or the client's time for that
 // is over. again is whether a try may have been done without harm to the next.
 func (c *Client) retrying(ctx context.Context, again bool, try func() error) error {
-	start := time.Now()
+	start, unsure := time.Now(), false
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
 		err := try()
+		unsure = unsure || mayCount(err)
+		if p := (*Problem)(nil); errors.As(err, &p) {
+			p.Unsure = unsure // it speaks for one try, and is returned for all
+		}
 		if err == nil || !mayRetry(err, again) {
 			return err
 		}
@@ -79,7 +83,23 @@ func neverLeft(err error) bool {
 // counted. The service's own refusal did not; a proxy may not know.
 func mayCount(err error) bool {
 	var p *Problem
-	return err != nil && !neverLeft(err) && (!errors.As(err, &p) || !p.own)
+	if !errors.As(err, &p) {
+		return err != nil && !neverLeft(err)
+	}
+	return !p.own && !turnedAway(p.Status)
+}
+
+// turnedAway says whether a proxy that answers with a status found fault with
+// the request, and did not pass it on. Those not listed it may have from waiting
+// for the service.
+func turnedAway(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusProxyAuthRequired, http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
+		http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest, http.StatusTooManyRequests, http.StatusRequestHeaderFieldsTooLarge:
+		return true
+	}
+	return false
 }
 
 // newKey makes an idempotency key that nobody else has.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -29,6 +30,9 @@ type Counted struct {
 	Ack     Ack    `json:"ack"`             // what holds, which may be less than was asked for: Memory where the stream stays away
 	Receipt string `json:"receipt"`         // what a read can wait for
 	Value   *int64 `json:"value,omitempty"` // the key's total, of one increment that was Applied
+
+	Counted  int  `json:"counted,omitempty"`  // of many increments, how many count
+	Conflict bool `json:"conflict,omitempty"` // the others do not: see ErrConflict
 }
 
 // CountOption changes how increments are counted.
@@ -59,12 +63,23 @@ func (c *Client) Increment(ctx context.Context, key string, value int64, options
 	return c.count(ctx, "/increment", "application/x-www-form-urlencoded", []byte(form.Encode()), options)
 }
 
-// IncrementAll adds values to many keys: all of them, or none.
+// ErrConflict : the idempotency key was used before, for other increments. Where
+// it comes with a Counted, IncrementAll counted a part, and the rest never counts
+// under this key; else it is a *Problem, and nothing was counted where it is not
+// Unsure. With less than Applied, the server may not know of it.
+var ErrConflict = errors.New("the idempotency key was used for other increments")
+
+// IncrementAll adds values to many keys: all of them, or none, unless it returns
+// ErrConflict.
 func (c *Client) IncrementAll(ctx context.Context, increments []Increment, options ...CountOption) (Counted, error) {
 	if len(increments) == 0 {
 		return Counted{}, errors.New("there is nothing to count")
 	}
-	return c.count(ctx, "/v1/increments", "application/x-ndjson", appendLines(nil, increments), options)
+	counted, err := c.count(ctx, "/v1/increments", "application/x-ndjson", appendLines(nil, increments), options)
+	if err == nil && counted.Conflict {
+		err = fmt.Errorf("%w: %d of %d count, the others do not, however often they are sent", ErrConflict, counted.Counted, len(increments))
+	}
+	return counted, err
 }
 
 func (c *Client) count(ctx context.Context, path, contentType string, body []byte, options []CountOption) (counted Counted, err error) {
@@ -82,6 +97,7 @@ func (c *Client) count(ctx context.Context, path, contentType string, body []byt
 	// What is in memory for want of time would be lost in a crash. Under a key
 	// it can be sent again, until it is as safe as was asked for.
 	err = c.retrying(ctx, r.again, func() error {
+		counted = Counted{} // each try speaks for itself
 		err := c.once(ctx, r, &counted)
 		if err == nil && r.again && counted.Ack == Memory && (o.ack == Stored || o.ack == Applied) {
 			err = ErrInMemory

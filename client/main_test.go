@@ -46,13 +46,14 @@ type service struct {
 	t    *testing.T
 	data string
 	addr string
+	args []string
 	cmd  *exec.Cmd
 	log  bytes.Buffer
 }
 
-func start(t *testing.T) *service {
+func start(t *testing.T, args ...string) *service {
 	t.Helper()
-	s := &service{t: t, data: filepath.Join(t.TempDir(), "data"), addr: port.Free(t)}
+	s := &service{t: t, data: filepath.Join(t.TempDir(), "data"), addr: port.Free(t), args: args}
 	s.launch()
 	t.Cleanup(func() {
 		s.kill()
@@ -69,7 +70,8 @@ func (s *service) launch() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd = exec.Command(path, "all-in-one", "--data", s.data, "--listen", s.addr, "--admin", "127.0.0.1:0", "--nats-listen", "off")
+	args := []string{"all-in-one", "--data", s.data, "--listen", s.addr, "--admin", "127.0.0.1:0", "--nats-listen", "off"}
+	s.cmd = exec.Command(path, append(args, s.args...)...)
 	s.cmd.Stderr = &s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)

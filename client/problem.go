@@ -36,9 +36,10 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%d %s", p.Status, http.StatusText(p.Status))
 }
 
-// Is has errors.Is find ErrNotFound.
+// Is has errors.Is find ErrNotFound and ErrConflict.
 func (p *Problem) Is(target error) bool {
-	return target == ErrNotFound && p.own && p.Status == http.StatusNotFound
+	return p.own && (target == ErrNotFound && p.Status == http.StatusNotFound ||
+		target == ErrConflict && p.Status == http.StatusUnprocessableEntity)
 }
 
 // ErrNotFound : the key was never counted.

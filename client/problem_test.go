@@ -3,6 +3,7 @@ package client_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -66,5 +67,24 @@ func TestSureAfterAServerThatWasAway(t *testing.T) {
 	var p *client.Problem
 	if _, err := c.Increment(t.Context(), "k", 1); !errors.As(err, &p) || p.Unsure || tries != 2 {
 		t.Errorf("%v after %d tries", err, tries)
+	}
+}
+
+// Where the last try was refused for its key, an earlier one that had no good
+// reply may count all the same, and what it said is not the reply to the call.
+func TestConflictAfterAnotherTry(t *testing.T) {
+	t.Parallel()
+	s, _ := server(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = io.WriteString(w, `{"ack":"memory","receipt":"p.0.1","counted":1}`)
+	}, refuse(http.StatusUnprocessableEntity, true))
+	counted, err := connect(t, s).IncrementAll(t.Context(), []client.Increment{{Key: "k", Value: 1}}, client.WithAck(client.Applied))
+	var p *client.Problem
+	if !errors.Is(err, client.ErrConflict) || !errors.As(err, &p) || !p.Unsure || counted != (client.Counted{}) {
+		t.Errorf("%+v, %v", counted, err)
+	}
+	s, _ = server(t, refuse(http.StatusUnprocessableEntity, false))
+	if _, err := connect(t, s).Increment(t.Context(), "k", 1); errors.Is(err, client.ErrConflict) {
+		t.Errorf("of a proxy: %v", err)
 	}
 }

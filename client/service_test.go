@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/client"
 )
 
@@ -79,6 +80,42 @@ func TestUser(t *testing.T) {
 	}
 	if n, err := c.Get(ctx, "user:0000"); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("%+v, %v", n, err)
+	}
+}
+
+// A key that stands for other increments is told of as such, whether a part of
+// the new ones counts or none.
+func TestKeyOfOtherIncrements(t *testing.T) {
+	t.Parallel()
+	ctx, s := t.Context(), start(t, "--partitions", "2")
+	c := s.client()
+	var keys [2]string
+	for i := 0; keys[0] == "" || keys[1] == ""; i++ {
+		key := fmt.Sprint("k", i)
+		keys[piccolo.Partition(piccolo.Hash(key), 2)] = key
+	}
+	count := func(increments ...client.Increment) (client.Counted, error) {
+		return c.IncrementAll(ctx, increments, client.WithAck(client.Applied), client.WithIdempotencyKey("order-4711"))
+	}
+	if counted, err := count(client.Increment{Key: keys[0], Value: 1}); err != nil || counted.Counted != 1 || counted.Conflict {
+		t.Errorf("%+v, %v", counted, err)
+	}
+	var p *client.Problem
+	if counted, err := count(client.Increment{Key: keys[0], Value: 2}); !errors.Is(err, client.ErrConflict) || !errors.As(err, &p) || p.Unsure || counted.Counted != 0 {
+		t.Errorf("none counts: %+v, %v", counted, err)
+	}
+	for range 2 {
+		s.kill() // what the ingress remembers it refuses, all of it
+		s.launch()
+		counted, err := count(client.Increment{Key: keys[0], Value: 2}, client.Increment{Key: keys[1], Value: 5})
+		if !errors.Is(err, client.ErrConflict) || !strings.Contains(err.Error(), "1 of 2 count") || errors.As(err, &p) || counted.Counted != 1 || !counted.Conflict {
+			t.Errorf("a part counts: %+v, %v", counted, err)
+		}
+	}
+	for i, want := range []int64{1, 5} {
+		if n, err := c.Get(ctx, keys[i]); err != nil || n.Value != want {
+			t.Errorf("%+v, %v; want %d", n, err, want)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func (incrCmd) Help() string {
 
 With --stdin a line is a key, a blank or tab, and a value, or the key alone for 1; or {"key":"visits","value":1}. What is read is sent in chunks of 10,000 lines or 512 KiB, the last when the input ends, each counted as a whole and once: lines of a slow pipe wait for each other, unless --follow has them counted every second.
 
-After an interruption the same input, from its beginning, can be given again, with the --resume-id that was printed: it is counted to its end, and no line of it twice. That holds for as long as the service knows an idempotency key (--token-ttl of the writer, 24 hours), and for the very same lines: give no input that ended too early.
+After an interruption the same input, from its beginning, can be given again, with the --resume-id that was printed: it is counted to its end, and no line of it twice. That holds for as long as the service knows an idempotency key (--token-ttl of the writer, 24 hours), and for the very same lines: give no input that ended too early. Lines that are others than before stop it, for certain where --ack is applied, as it is by default.
 
 Examples:
 

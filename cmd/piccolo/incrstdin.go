@@ -86,6 +86,10 @@ func (c *incrCmd) countChunk(ctx context.Context, api *client.Client, id string,
 		options = append(options, client.WithIdempotencyKey(chunkName(id, n)))
 	}
 	counted, err := api.IncrementAll(ctx, increments, options...)
+	if errors.Is(err, client.ErrConflict) {
+		var p *client.Problem
+		return otherInput{id, len(increments), counted.Counted, errors.As(err, &p) && p.Unsure}
+	}
 	if err == nil && counted.Ack == client.Memory && c.Ack != string(client.Memory) {
 		return broken(fmt.Errorf("the lines behind them are %w: is the stream away? piccolo ready says what is wrong with the service", client.ErrInMemory))
 	}
@@ -95,10 +99,33 @@ func (c *incrCmd) countChunk(ctx context.Context, api *client.Client, id string,
 // stopped says how far the lines were counted, and how to go on.
 func (c *incrCmd) stopped(err error, total int, id string) error {
 	err = fmt.Errorf("stopped after %s lines were counted: %w", grouped(total), err)
-	if id == "" {
+	switch {
+	case errors.As(err, new(otherInput)):
+		return err
+	case id == "":
 		return fmt.Errorf("%w: of the lines behind them, some may be counted", err)
 	}
 	return fmt.Errorf("%w: to go on, give the same input with --resume-id %s", err, id)
+}
+
+// otherInput : a chunk is not the one that was counted under its name. With more
+// than one partition, those that had nothing of that one count their part of it.
+type otherInput struct {
+	id             string
+	lines, counted int
+	unsure         bool // a reply was lost before
+}
+
+func (e otherInput) Error() string {
+	part := "none counted"
+	switch {
+	case e.unsure:
+		part = "some may have counted"
+	case e.counted > 0:
+		part = fmt.Sprintf("%s counted, in partitions that had nothing under this name, and the others never will", grouped(e.counted))
+	}
+	return fmt.Sprintf("what follows is not what was counted before with --resume-id %s: of %s lines %s: to go on with the input of before, give that; count another under another name, without the lines that counted",
+		e.id, grouped(e.lines), part)
 }
 
 // maxResumeID leaves room for the number of a chunk, so that its name is an

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/piccolo-counter/piccolo"
 )
 
 // counting is piccolo incr --stdin in a process of its own.
@@ -137,5 +139,69 @@ func TestInputWithoutAStream(t *testing.T) {
 		if !resumeID.MatchString(said) {
 			t.Errorf("%s: no way to go on: %s", ack, said)
 		}
+	}
+}
+
+// Another input under the name of one that was counted stops at the lines that
+// differ, and says what became of them: with several partitions a part counts.
+func TestAnotherInputUnderTheSameName(t *testing.T) {
+	var keys [2]string
+	for i := 0; keys[0] == "" || keys[1] == ""; i++ {
+		key := fmt.Sprint("k", i)
+		keys[piccolo.Partition(piccolo.Hash(key), 2)] = key
+	}
+	data := t.TempDir()
+	var p *process
+	for _, c := range []struct {
+		input string
+		code  int
+		says  string
+	}{
+		{keys[0] + " 1\n", 0, "1 increments counted"},
+		{keys[0] + " 2\n", exitFailed, "stopped after 0 lines were counted: what follows is not what was counted before with --resume-id import: of 1 lines none counted: to go on"},
+		{keys[0] + " 2\n" + keys[1] + " 5\n" + keys[0] + " 3\n", exitFailed, "of 3 lines 1 counted, in partitions that had nothing under this name, and the others never will: to go on"},
+		{keys[0] + " 1\n", 0, "1 increments counted"},
+	} {
+		if p != nil {
+			p.stop() // what the ingress remembers it refuses, all of it
+		}
+		p = startAllInOne(t, "--listen", "127.0.0.1:0", "--data", data, "--partitions", "2")
+		input := filepath.Join(t.TempDir(), "input")
+		if err := os.WriteFile(input, []byte(c.input), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd, stderr := counting(t, input, "--server", p.api, "--resume-id", "import")
+		if code := outcome(t, cmd.Run()); code != c.code || !strings.Contains(stderr.String(), c.says) || strings.Contains(stderr.String(), "same input") {
+			t.Errorf("%q: exit %d: %s; want %d, %s", c.input, code, stderr, c.code, c.says)
+		}
+	}
+	for i, want := range []string{"1", "5"} {
+		if code, stdout, stderr := piccoloRun(t, "get", "--server", p.api, keys[i]); code != 0 || strings.TrimSpace(stdout) != want {
+			t.Errorf("%s: exit %d, %s%s; want %s", keys[i], code, stdout, stderr, want)
+		}
+	}
+}
+
+// Where a reply was lost before that, nobody says that nothing counted.
+func TestAnotherInputAfterALostReply(t *testing.T) {
+	input := filepath.Join(t.TempDir(), "input")
+	if err := os.WriteFile(input, []byte("a 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if asked.Add(1) == 1 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = io.WriteString(w, `{"status":422}`)
+	}))
+	defer api.Close()
+	cmd, stderr := counting(t, input, "--server", api.URL, "--resume-id", "import")
+	if code := outcome(t, cmd.Run()); code != exitFailed || !strings.Contains(stderr.String(), "of 1 lines some may have counted: to go on") {
+		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

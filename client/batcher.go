@@ -20,7 +20,7 @@ type BatchOptions struct {
 	// Unsure certainly counted nothing; ErrInMemory counted all of them, and a
 	// crash of the server loses them; after anything else, nobody knows. Failed
 	// must not call the batcher, which waits for it. Where it is nil, the next
-	// call to Add, Flush or Close returns the error.
+	// call to Add, Flush or Close returns the errors, the first of many.
 	Failed func(error, []Increment)
 }
 
@@ -37,7 +37,7 @@ type Batcher struct {
 
 	mu     sync.Mutex
 	open   *gathering
-	failed error // not told of yet
+	failed untold
 	closed bool
 
 	due     chan struct{} // holds a token when it is time to send
@@ -129,8 +129,7 @@ func (b *Batcher) Add(ctx context.Context, key string, value int64) error {
 
 // refusal is why nothing can be added.
 func (b *Batcher) refusal() error {
-	err := b.failed
-	b.failed = nil
+	err := b.failed.take()
 	if err == nil && b.closed {
 		err = ErrClosed
 	}
@@ -141,9 +140,7 @@ func (b *Batcher) refusal() error {
 func (b *Batcher) failure() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	err := b.failed
-	b.failed = nil
-	return err
+	return b.failed.take()
 }
 
 func (b *Batcher) hurry() {

@@ -170,9 +170,11 @@ func hang(_ http.ResponseWriter, r *http.Request) {
 type counter struct {
 	limit int
 
-	mu   sync.Mutex
-	seen map[string]bool
-	sums map[string]int64
+	mu       sync.Mutex
+	requests int
+	bytes    int // of all bodies
+	seen     map[string]bool
+	sums     map[string]int64
 }
 
 func newCounter(limit int) *counter {
@@ -181,6 +183,10 @@ func newCounter(limit int) *counter {
 
 func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	c.mu.Lock()
+	c.requests++
+	c.bytes += len(body)
+	c.mu.Unlock()
 	if len(body) > c.limit {
 		refuse(http.StatusRequestEntityTooLarge, true)(w, r)
 		return
@@ -248,6 +254,131 @@ func TestBatcherSendsTheRest(t *testing.T) {
 		if key := fmt.Sprint("k", i); c.sums[key] != int64(i) {
 			t.Errorf("%s is %d", key, c.sums[key])
 		}
+	}
+}
+
+// However many increments are refused, what is sent for it is a few times as much
+// as they are, and those that are not do not each go alone.
+func TestBatcherOfManyRefused(t *testing.T) {
+	t.Parallel()
+	const keys = 4000
+	for name, refused := range map[string]func(int) bool{
+		"all":        func(int) bool { return true },
+		"every 2nd":  func(i int) bool { return i%2 == 0 },
+		"every 50th": func(i int) bool { return i%50 == 0 },
+		"one":        func(i int) bool { return i == keys/2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCounter(1 << 20)
+			s, _ := server(t, c.ServeHTTP)
+			b := connect(t, s).NewBatcher(client.BatchOptions{Interval: time.Hour})
+			bad, size := 0, 0
+			for i := range keys {
+				key := fmt.Sprintf("good%04d", i)
+				if refused(i) {
+					key = fmt.Sprintf("bad%05d", i)
+					bad++
+				}
+				size += len(`{"key":"`+key+`","value":1}`) + 1
+				if err := b.Add(t.Context(), key, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			begun := time.Now()
+			err := b.Close(t.Context())
+			if err == nil {
+				t.Fatal("the refusals went unnoticed")
+			}
+			said := err.Error()
+			t.Logf("%d bytes in %d requests, of %d bytes with %d refused, %s", c.bytes, c.requests, size, bad, time.Since(begun))
+			if want := fmt.Sprintf("and %d more", bad-16); len(said) > 1000 || (bad > 16) != strings.Contains(said, want) {
+				t.Errorf("told of %q", said)
+			}
+			if len(c.sums) != keys-bad {
+				t.Errorf("%d keys were counted, want %d", len(c.sums), keys-bad)
+			}
+			for key, sum := range c.sums {
+				if sum != 1 {
+					t.Errorf("%s is %d", key, sum)
+				}
+			}
+			if c.bytes > 20*size || c.requests > 2*bad+20 {
+				t.Errorf("%d bytes were sent for %d, in %d requests", c.bytes, size, c.requests)
+			}
+		})
+	}
+}
+
+// What fails otherwise after a refusal is told of by itself, each increment once,
+// and the rest is sent all the same.
+func TestBatcherThatFailsAfterARefusal(t *testing.T) {
+	t.Parallel()
+	const keys = 100
+	lostReply := func(c *counter) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			c.ServeHTTP(discard{w}, r)
+			refuse(524, false)(w, r)
+		}
+	}
+	for name, second := range map[string]func(*counter) http.HandlerFunc{
+		"a proxy lost the reply": lostReply,
+		"in memory":              func(*counter) http.HandlerFunc { return inMemory },
+		"refused as a whole":     func(*counter) http.HandlerFunc { return refuse(403, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCounter(1 << 20)
+			s, asked := server(t, c.ServeHTTP, second(c), c.ServeHTTP)
+			told := make(map[string]int)
+			b := connect(t, s, client.WithRetry(0)).NewBatcher(client.BatchOptions{Interval: time.Hour, Failed: func(_ error, lost []client.Increment) {
+				for _, i := range lost {
+					told[i.Key]++
+				}
+			}})
+			for i := range keys {
+				_ = b.Add(t.Context(), fmt.Sprint("k", i), 1)
+			}
+			_ = b.Add(t.Context(), "bad", 1)
+			if err := b.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if told["bad"] != 1 || len(told) < 2 || asked.Load() < 3 {
+				t.Errorf("told of %v, asked %d times", told, asked.Load())
+			}
+			for i := range keys {
+				key := fmt.Sprint("k", i)
+				if told[key] > 1 || c.sums[key] > 1 || told[key] == 0 && c.sums[key] == 0 || told[key] == 1 && (c.sums[key] == 1) != (name == "a proxy lost the reply") {
+					t.Errorf("%s was told of %d times, and is %d", key, told[key], c.sums[key])
+				}
+			}
+		})
+	}
+}
+
+// A service that goes away among refusals is waited for twice, not for each of
+// the parts that are left.
+func TestBatcherOfAServiceThatGoesAway(t *testing.T) {
+	t.Parallel()
+	const keys, refusals = 200, 10
+	c := newCounter(1 << 20)
+	s, asked := server(t, func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		gone := c.requests == refusals
+		c.mu.Unlock()
+		if gone {
+			cut(w, r)
+			return
+		}
+		c.ServeHTTP(w, r)
+	})
+	told := 0
+	b := connect(t, s, client.WithRetry(0)).NewBatcher(client.BatchOptions{Interval: time.Hour, Failed: func(_ error, lost []client.Increment) { told += len(lost) }})
+	for i := range keys {
+		_ = b.Add(t.Context(), fmt.Sprint("bad", i), 1)
+	}
+	if err := b.Close(t.Context()); err != nil || told != keys || asked.Load() != refusals+2 {
+		t.Errorf("%v, told of %d, asked %d times", err, told, asked.Load())
 	}
 }
 

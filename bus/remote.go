@@ -43,7 +43,13 @@ func Connect(r Remote, name string, log *slog.Logger) (*Bus, error) {
 // that one refuses.
 func Away(err error) bool {
 	var op *net.OpError
-	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &op) && op.Op == "dial"
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &op) && op.Op == "dial" || hangs(err)
+}
+
+// hangs says whether a server accepted the connection, and then said nothing.
+func hangs(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op != "dial" && op.Timeout()
 }
 
 func (r *Remote) options() (opts []nats.Option, err error) {
@@ -100,6 +106,8 @@ func (r *Remote) advice(err error) string {
 		return "the server wants to know who this is: say so with --nats-nkey or --nats-creds; piccolo auth makes a user for each role"
 	case errors.Is(err, nats.ErrAuthorization):
 		return fmt.Sprintf("the server does not let in the user of %s: does its configuration have what piccolo auth prints, and was it read since?", r.NKey+r.Creds)
+	case hangs(err):
+		return "it accepts connections and says nothing: see its log, or restart it; where its tls block has handshake_first: true, set that to auto"
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission),
 		strings.HasPrefix(err.Error(), "nats: error loading"), strings.HasPrefix(err.Error(), "nats: failed to parse"):
 		return "check --nats-ca, --nats-cert and --nats-key"

@@ -121,6 +121,8 @@ func (c *doctorCmd) service(ctx context.Context, d *diagnosis) (running bool) {
 	health, err := askHealth(ctx, c.Admin)
 	var refused *net.OpError
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		d.wrong("service", "what listens on "+c.Admin+" does not answer: it may hang", "see the log of the piccolo there, or restart it; if that is something else, name the admin address of a piccolo with --admin")
 	case errors.As(err, &refused):
 		c.nobody(d)
 		return false

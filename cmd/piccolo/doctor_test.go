@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -102,4 +104,53 @@ func TestDoctorOfNATSUsers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that accepts connections and says nothing is not called a stranger:
+// who hangs is restarted, and who wants TLS first is told not to.
+func TestDoctorOfSilentServers(t *testing.T) {
+	t.Parallel()
+	hangs, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangs.Close()
+	for name, addr := range map[string]string{"hangs": hangs.Addr().String(), "TLS first": tlsFirst(t)} {
+		code, stdout, stderr := piccoloRun(t, "doctor", "--nats", "nats://"+addr, "--admin", hangs.Addr().String(), "--listen", "127.0.0.1:0", "--data", t.TempDir())
+		if code != exitBroken {
+			t.Errorf("%s: exit %d: %s", name, code, stderr)
+		}
+		for _, says := range []string{
+			`WRONG +nats +` + addr + ` accepts connections and says nothing: it hangs, or wants TLS first\n +→ see the server's log, or restart it; .*handshake_first`,
+			`WRONG +service +what listens on ` + hangs.Addr().String() + ` does not answer: it may hang\n +→ see the log of the piccolo there, or restart it`,
+		} {
+			if !regexp.MustCompile(says).MatchString(stdout) {
+				t.Errorf("%s: no %q in\n%s", name, says, stdout)
+			}
+		}
+	}
+}
+
+// tlsFirst runs a NATS server that says nothing before TLS, and returns its address.
+func tlsFirst(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, cert, key, 1)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, NoSigs: true, TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}}, TLSHandshakeFirst: true, TLSTimeout: 10,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ns.Start()
+	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
+	if !ns.ReadyForConnections(2 * time.Minute) {
+		t.Fatal("the NATS server is not ready")
+	}
+	return ns.Addr().String()
 }

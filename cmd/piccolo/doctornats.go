@@ -22,12 +22,8 @@ import (
 // and the processes.
 func (c *doctorCmd) nats(ctx context.Context, d *diagnosis) {
 	conn, allowed, err := c.meet(ctx)
-	if err != nil && c.stranger(ctx) {
-		d.wrong("nats", fmt.Sprintf("what listens on %s is no NATS server: %v", c.natsAddress(), err), "find who has it with ss -ltnp, and choose another address with --nats-listen of the all-in-one; or name the server with --nats")
-		return
-	}
 	if err != nil {
-		d.wrong("nats", err.Error(), "start a nats-server there, or an all-in-one, which has one inside; or name it with --nats and its user with --nats-nkey or --nats-creds")
+		c.unmet(ctx, d, err)
 		return
 	}
 	defer conn.Close()
@@ -82,21 +78,43 @@ func (c *doctorCmd) natsAddress() string {
 	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "4222"))
 }
 
-// stranger says whether something listens where NATS is to be, and does not greet
-// as a NATS server does.
-func (c *doctorCmd) stranger(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.natsAddress())
+// unmet says why there is no connection, as far as the first bytes tell that come
+// from where NATS is to be.
+func (c *doctorCmd) unmet(ctx context.Context, d *diagnosis, err error) {
+	switch greeting, silent := c.greeting(ctx); {
+	case silent:
+		d.wrong("nats", c.natsAddress()+" accepts connections and says nothing: it hangs, or wants TLS first",
+			"see the server's log, or restart it; where its tls block has handshake_first: true, set that to auto. If that is no NATS server, ss -ltnp says what it is")
+	case greeting != "" && !strings.HasPrefix("INFO ", greeting):
+		d.wrong("nats", fmt.Sprintf("what listens on %s is no NATS server: %v", c.natsAddress(), err), "find who has it with ss -ltnp, and choose another address with --nats-listen of the all-in-one; or name the server with --nats")
+	default:
+		d.wrong("nats", err.Error(), "start a nats-server there, or an all-in-one, which has one inside; or name it with --nats and its user with --nats-nkey or --nats-creds")
+	}
+}
+
+// greeting is the first that comes from where NATS is to be. A NATS server speaks
+// first; most others wait to be spoken to, and then complain. silent is whether
+// something accepts connections and does neither: who wants TLS first hangs up.
+func (c *doctorCmd) greeting(ctx context.Context) (greeting string, silent bool) {
+	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", c.natsAddress())
 	if err != nil {
-		return false
+		return "", false
 	}
 	defer conn.Close()
-	end, _ := ctx.Deadline()
-	_ = conn.SetReadDeadline(end)
-	greeting := make([]byte, len("INFO "))
-	_, err = io.ReadFull(conn, greeting)
-	return err != nil || string(greeting) != "INFO "
+	if greeting, err = firstOf(conn); greeting != "" || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return greeting, false
+	}
+	_, _ = io.WriteString(conn, "PING\r\n")
+	greeting, _ = firstOf(conn)
+	return greeting, greeting == ""
+}
+
+// firstOf reads as much as a NATS server's greeting is told by.
+func firstOf(conn net.Conn) (string, error) {
+	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	first := make([]byte, len("INFO "))
+	n, err := io.ReadFull(conn, first)
+	return string(first[:n]), err
 }
 
 // permissions says which role this user may have, and what it lacks for the one

@@ -3,6 +3,7 @@ package writer_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -170,6 +171,46 @@ func TestManyTotalsAreToldInSeveralNotices(t *testing.T) {
 		}
 		if len(told) != batches || len(r.stream.notices) != 3 {
 			t.Errorf("%d batches were told of in %d notices, want %d in 3", len(told), len(r.stream.notices), batches)
+		}
+	})
+}
+
+// Long keys take more room than many, so that bytes are what is counted: a server may
+// take messages of no more than 1 MiB, as which one batch has come.
+func TestNoticesFitIntoMessages(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		sizes := append(slices.Repeat([]int{100}, 12), 1800, 100, 100) // totals of 512 bytes
+		for seq, size := range sizes {
+			var wanted []piccolo.Delta
+			for i := range size {
+				wanted = append(wanted, piccolo.Delta{Key: fmt.Sprintf("%d-%0*d", seq, 510-len(fmt.Sprint(seq)), i), Value: math.MinInt64, WantTotal: true})
+			}
+			r.stream.publish(batch(uint64(seq+1), wanted...))
+		}
+		r.open()
+		r.settle() // all wait
+		r.run()
+		r.settle()
+		if n := len(r.seen.commits); n != 1 {
+			t.Fatalf("%d commits, want 1", n)
+		}
+		told := make(map[uint64]int)
+		for _, a := range r.stream.notices {
+			bytes := len(piccolo.AppendApplied(nil, &a))
+			if bytes > 1<<20 || bytes > 256<<10 && len(a.Seqs) > 1 {
+				t.Errorf("a notice of batches %v takes %d bytes", a.Seqs, bytes)
+			}
+			for _, seq := range a.Seqs {
+				told[seq] = len(a.Totals) / len(a.Seqs)
+			}
+		}
+		for i, size := range sizes {
+			if seq := uint64(i + 1); told[seq] != size {
+				t.Errorf("of batch %d %d totals are told, want %d", seq, told[seq], size)
+			}
+		}
+		if n := len(r.stream.notices); n != 12/4+1+1 {
+			t.Errorf("%d notices, want 3 of four batches, 1 of a large one, and 1 of two", n)
 		}
 	})
 }

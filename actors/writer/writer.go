@@ -155,6 +155,7 @@ type delivered struct {
 	piccolo.Delivery
 	batch piccolo.Batch
 	sets  bool  // one of its deltas does not add
+	wants bool  // somebody waits for the total of one of its keys
 	bad   error // why it is no batch
 	away  error // why it is not for this writer to count
 }
@@ -287,13 +288,14 @@ func (w *Writer) take(d piccolo.Delivery) {
 	w.gear.arrived(time.Now())
 	w.gear.deltas += m.batch.Keys()
 	for i := range m.batch.Onces {
-		w.gear.urgent = w.gear.urgent || wantTotal(m.batch.Onces[i].Deltas)
+		m.wants = m.wants || wantTotal(m.batch.Onces[i].Deltas)
 	}
 	for i := range m.batch.Deltas {
 		d := &m.batch.Deltas[i]
-		w.gear.urgent = w.gear.urgent || d.WantTotal
+		m.wants = m.wants || d.WantTotal
 		m.sets = m.sets || d.Op != piccolo.OpAdd
 	}
+	w.gear.urgent = w.gear.urgent || m.wants
 	if accepted := m.batch.Accepted; w.gear.oldest.IsZero() || accepted.Before(w.gear.oldest) {
 		w.gear.oldest = accepted
 		w.mu.Lock()

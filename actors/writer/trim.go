@@ -2,7 +2,6 @@ package writer
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/piccolo-counter/piccolo"
@@ -14,6 +13,11 @@ type floor struct {
 	seq uint64
 	at  time.Time
 }
+
+// maxFloors is about how many floors are kept of the time that is retained: what
+// was reached between two of them is retained until the later one may go, and so
+// for longer than Retain, by a thousandth. One a second would be 604,800 in a week.
+const maxFloors = 1000
 
 // samples is how many floors stand for what a writer before has left.
 const samples = 32
@@ -44,22 +48,37 @@ func (w *Writer) retained(ctx context.Context, p *partition, s piccolo.StreamSta
 	p.floors = floors
 }
 
+// reached notes an ack floor, unless the last has been noted less than step ago.
+// Afterwards there is a floor, and none above this one.
+//
+// Invariant: floors ascend, and what is noted here was not reached later than noted.
+func (p *partition) reached(ackFloor uint64, now time.Time, step time.Duration) {
+	// Floors above are of a stream, or a consumer, that there is no longer.
+	n := len(p.floors)
+	for n > 0 && p.floors[n-1].seq > ackFloor {
+		n--
+	}
+	p.floors = p.floors[:n]
+	if n == 0 || p.floors[n-1].seq < ackFloor && now.Sub(p.floors[n-1].at) >= step {
+		p.floors = append(p.floors, floor{ackFloor, now})
+	}
+}
+
 // trim removes from the stream what has been committed, Retain ago. The ack
 // floor says up to where: it only passes what this writer acked, which it does
 // after the commit.
 func (w *Writer) trim(ctx context.Context, p *partition, ackFloor uint64) {
 	now := time.Now()
-	// Floors above are of a stream, or a consumer, that there is no longer.
-	p.floors = slices.DeleteFunc(p.floors, func(f floor) bool { return f.seq > ackFloor })
-	if n := len(p.floors); n == 0 || p.floors[n-1].seq < ackFloor {
-		p.floors = append(p.floors, floor{ackFloor, now})
-	}
-	upto := p.trimmed
-	for len(p.floors) > 0 && now.Sub(p.floors[0].at) >= w.Retain {
-		upto = p.floors[0].seq
+	p.reached(ackFloor, now, w.Retain/maxFloors)
+	for len(p.floors) > 1 && now.Sub(p.floors[1].at) >= w.Retain {
 		p.floors = p.floors[1:]
 	}
+	if now.Sub(p.floors[0].at) < w.Retain {
+		return
+	}
+	upto := p.floors[0].seq // it stays until that is done
 	if upto <= p.trimmed {
+		p.floors = p.floors[1:]
 		return
 	}
 	crashpoint.Here("trim.before")
@@ -68,6 +87,6 @@ func (w *Writer) trim(ctx context.Context, p *partition, ackFloor uint64) {
 		return
 	}
 	crashpoint.Here("trim.after")
-	p.trimmed = upto
+	p.trimmed, p.floors = upto, p.floors[1:]
 	w.passed.trims.Add(1)
 }

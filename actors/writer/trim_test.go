@@ -158,6 +158,25 @@ func TestTrimFails(t *testing.T) {
 	})
 }
 
+// What could not be trimmed when it was time is trimmed as soon as that works, and
+// not when something else is due.
+func TestTrimFailsWhenItIsTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.Retain = time.Hour
+		r.start()
+		r.stream.publish(ones(1)...)
+		r.pass(30 * time.Minute)
+		r.stream.publish(ones(2)...)
+		r.stream.refuse("Trim", errors.New("timeout"))
+		r.pass(31 * time.Minute)
+		r.stream.allow("Trim")
+		r.pass(time.Second)
+		if held := r.stream.holds(); !slices.Equal(held, []uint64{2}) {
+			t.Errorf("the stream holds %v, want 2", held)
+		}
+	})
+}
+
 // A server forgets acks, and its ack floor falls behind what is to be trimmed
 // by now.
 func TestTrimStopsAtTheAckFloorOfToday(t *testing.T) {

@@ -28,8 +28,9 @@ const (
 // input reads increments, one a line, beside whoever takes them: to wait for
 // somebody who types must not keep an interruption from being seen.
 type input struct {
-	lines <-chan line
-	delay time.Duration // the longest that a line waits for others; 0 for until the chunk is full
+	lines  <-chan line
+	delay  time.Duration // the longest that a line waits for others; 0 for until the chunk is full
+	failed error         // of a line that the last chunk ended before
 }
 
 // line is what a line says.
@@ -75,7 +76,7 @@ func newInput(ctx context.Context, in io.Reader, delay time.Duration) *input {
 			put(line{err: err})
 		}
 	}()
-	return &input{lines, delay}
+	return &input{lines: lines, delay: delay}
 }
 
 func readLine(n int, text []byte) (l line) {
@@ -91,14 +92,23 @@ func readLine(n int, text []byte) (l line) {
 }
 
 // chunk gathers the next increments. Where no line is to wait, the end of the
-// context is that of the input: what was read until then is the last chunk.
+// context is that of the input: what was read until then is the last chunk. What
+// was read before a line that cannot be is a chunk, too, and the error comes with
+// the next: there is no other way to tell what was counted.
 func (in *input) chunk(ctx context.Context) (c chunk, err error) {
+	if in.failed != nil {
+		return chunk{}, in.failed
+	}
 	var late <-chan time.Time
 	for len(c.increments) < chunkLines && c.bytes < chunkBytes {
 		select {
 		case l, more := <-in.lines:
 			if !more {
 				c.last = true
+				return c, nil
+			}
+			if l.err != nil && in.delay > 0 && len(c.increments) > 0 {
+				in.failed = l.err
 				return c, nil
 			}
 			if l.err != nil {

@@ -41,6 +41,7 @@ func (c *incrCmd) stream(ctx context.Context, api *client.Client, in *os.File, l
 	total := 0
 	for n, last := 0, false; !last; n++ {
 		chunk, err := lines.chunk(ctx)
+		sent := err == nil && len(chunk.increments) > 0
 		if last = chunk.last; err == nil && last && !c.Follow && p.size == 0 {
 			err = notInterrupted(ctx)
 		}
@@ -49,7 +50,7 @@ func (c *incrCmd) stream(ctx context.Context, api *client.Client, in *os.File, l
 		}
 		if err != nil {
 			p.end()
-			return c.stopped(err, total, id)
+			return c.stopped(err, total, id, sent)
 		}
 		total += len(chunk.increments)
 		p.read += chunk.bytes
@@ -96,12 +97,15 @@ func (c *incrCmd) countChunk(ctx context.Context, api *client.Client, id string,
 	return c.explain(err)
 }
 
-// stopped says how far the lines were counted, and how to go on.
-func (c *incrCmd) stopped(err error, total int, id string) error {
+// stopped says how far the lines were counted, and how to go on. What was sent
+// without a name may be counted although the reply is lost.
+func (c *incrCmd) stopped(err error, total int, id string, sent bool) error {
 	err = fmt.Errorf("stopped after %s lines were counted: %w", grouped(total), err)
 	switch {
 	case errors.As(err, new(otherInput)):
 		return err
+	case id == "" && !sent:
+		return fmt.Errorf("%w: all lines before that are counted, none behind it: to go on, give those", err)
 	case id == "":
 		return fmt.Errorf("%w: of the lines behind them, some may be counted", err)
 	}

@@ -205,3 +205,28 @@ func TestAnotherInputAfterALostReply(t *testing.T) {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }
+
+// Of an input that is followed, what stands before a line that cannot be read is
+// counted, and nothing behind it: it has no name to go on under.
+func TestFollowedInputWithABadLine(t *testing.T) {
+	input := filepath.Join(t.TempDir(), "input")
+	writeFile(t, input, "fa 1\n\nfb 1\nx y z\nfc 1\n")
+	p := startAllInOne(t, "--listen", "127.0.0.1:0")
+	cmd, stderr := counting(t, input, "--server", p.api, "--follow")
+	code, said := outcome(t, cmd.Run()), stderr.String()
+	if code != 1 || !strings.Contains(said, "stopped after 2 lines were counted: line 4: ") || !strings.Contains(said, "all lines before that are counted, none behind it") {
+		t.Errorf("exit %d: %s", code, said)
+	}
+	for key, want := range map[string]string{"fa": "1", "fb": "1", "fc": ""} {
+		if _, stdout, stderr := piccoloRun(t, "get", "--server", p.api, key); strings.TrimSpace(stdout) != want {
+			t.Errorf("%s: %s%s; want %q", key, stdout, stderr, want)
+		}
+	}
+
+	// What was sent, and not answered, may be counted.
+	writeFile(t, input, "fa 1\n")
+	cmd, stderr = counting(t, input, "--server", "http://127.0.0.1:1", "--follow", "--retry-for", "0s")
+	if code, said := outcome(t, cmd.Run()), stderr.String(); code != exitBroken || !strings.Contains(said, "of the lines behind them, some may be counted") {
+		t.Errorf("exit %d: %s", code, said)
+	}
+}

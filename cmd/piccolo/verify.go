@@ -57,7 +57,18 @@ func (v *verdict) add(name, says string, broken []string) {
 var errBroken = errors.New("an invariant is broken: see above; keep the files as they are, the stream and a backup may tell more")
 
 func (c *verifyCmd) Run(log *slog.Logger, out output) error {
-	reader, err := sqlite.OpenReader(context.Background(), c.dbPath(c.dataFlags))
+	// Offline, a copy of the stream is not to be left where temporary files are.
+	interrupted, stop := untilInterrupted()
+	defer stop()
+	err := c.verify(interrupted, log, out)
+	if err != nil && interrupted.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+func (c *verifyCmd) verify(ctx context.Context, log *slog.Logger, out output) error {
+	reader, err := sqlite.OpenReader(ctx, c.dbPath(c.dataFlags))
 	v := &verdict{OK: true, Live: !c.Offline}
 	if errors.Is(err, sqlite.ErrDamaged) {
 		v.damaged([]string{err.Error()})
@@ -67,7 +78,7 @@ func (c *verifyCmd) Run(log *slog.Logger, out output) error {
 		return whichDatabase(err)
 	}
 	defer closeLogged(log, "database", reader)
-	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	if c.Offline {
 		err = c.offline(ctx, log, reader, v)
@@ -287,12 +298,13 @@ func (f *follower) evidence(ctx context.Context, conn *bus.Bus, a *sqlite.Audit)
 			return nil, refused // as of what asks for messages, which nobody waits for
 		}
 		f.mu.Lock()
+		seen := f.s.seen
 		// The last of the stream may be gone: then nothing more comes.
 		still := stillness
 		if f.s.messages == 0 {
 			still *= 5 // the first may be slow to come, and nothing says yet how many do
 		}
-		done := f.s.seen >= i.LastSeq || i.Messages == 0 || f.pending == 0 && time.Since(f.at) > still
+		done := seen >= i.LastSeq || i.Messages == 0 || f.pending == 0 && time.Since(f.at) > still
 		f.mu.Unlock()
 		if done {
 			f.stop()
@@ -314,7 +326,7 @@ func (f *follower) evidence(ctx context.Context, conn *bus.Bus, a *sqlite.Audit)
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the stream could not be read to its end in time, %d of %d: %w", f.s.seen, i.LastSeq, ctx.Err())
+			return nil, fmt.Errorf("the stream could not be read to its end in time, %d of %d: %w", seen, i.LastSeq, ctx.Err())
 		}
 	}
 }

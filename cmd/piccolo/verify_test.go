@@ -16,7 +16,9 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -312,6 +314,34 @@ func TestVerifyLeavesTheStoreAsItIs(t *testing.T) {
 		if !maps.Equal(before, filesOf(t, filepath.Join(data, "jetstream"))) {
 			t.Errorf("flipped %v: the files are not what they were", flipped)
 		}
+	}
+}
+
+// A look at the stream that is interrupted leaves no copy of it.
+func TestVerifyIsInterrupted(t *testing.T) {
+	t.Parallel()
+	// Without its last message, the stream's end is waited for.
+	data, tmp := stopped(t, remove(6)), t.TempDir()
+	cmd := asPiccolo(t, "verify", "--data", data, "--offline")
+	cmd.Env = append(cmd.Env, "TMPDIR="+tmp)
+	var said written
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	copies := func() int {
+		found, _ := filepath.Glob(filepath.Join(tmp, "piccolo-verify-*"))
+		return len(found)
+	}
+	for deadline := time.Now().Add(2 * time.Minute); copies() == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if code := outcome(t, cmd.Wait()); code != exitFailed || !strings.Contains(said.String(), "interrupted") {
+		t.Errorf("exit %d: %s", code, said.String())
+	}
+	if n := copies(); n != 0 {
+		t.Errorf("%d copies are left", n)
 	}
 }
 

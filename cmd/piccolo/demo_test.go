@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -37,6 +38,11 @@ func TestDemoUntilCtrlC(t *testing.T) {
 	for range 10 {
 		increment(t.Context(), "http://"+api[1], demoKey(0), 1, "applied") // as its clients do
 	}
+	// Its clients begin after it has said all this, and each of their keys has the
+	// run's name before it.
+	for !counts(t, "http://"+api[1], `"key":"[0-9a-f]{4}/`) {
+		time.Sleep(10 * time.Millisecond)
+	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -47,4 +53,19 @@ func TestDemoUntilCtrlC(t *testing.T) {
 	if err := cmd.Wait(); err != nil || !regexp.MustCompile(`(?m)^ok +clients +[1-9]`).Match(rest) || strings.Contains(string(rest), "BROKEN") {
 		t.Errorf("%v: %s", err, rest)
 	}
+}
+
+// counts says whether a service has a number that a pattern matches.
+func counts(t *testing.T, api, pattern string) bool {
+	t.Helper()
+	res, err := http.Get(api + "/v1/numbers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s, %v: %s", res.Status, err, body)
+	}
+	return regexp.MustCompile(pattern).Match(body)
 }

@@ -87,6 +87,10 @@ func (s *screen) key(key byte) (end bool) {
 		return true
 	case ctrlZ:
 		s.close()
+		select { // what continued it after the second was over must not end this stop before it begins
+		case <-s.continued:
+		default:
+		}
 		_ = syscall.Kill(0, syscall.SIGTSTP)
 		select {
 		case <-s.continued:

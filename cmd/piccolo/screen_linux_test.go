@@ -157,19 +157,29 @@ func TestTopIsStoppedForAWhile(t *testing.T) {
 		m := openTerminal(t, size{100, 30})
 		top := m.top(nats)
 		if shell {
-			top.cmd.Args = append([]string{"sh", "-c", `set -m; "$0" "$@"; echo it is away; fg; echo it is over`}, top.cmd.Args...)
+			// Each stop is longer than top waits for one.
+			script := `set -m; "$0" "$@"; for n in 1 2; do echo "it is away, $n"; stty -a; sleep 1.5; fg; done; echo it is over`
+			top.cmd.Args = append([]string{"sh", "-c", script}, top.cmd.Args...)
 			top.cmd.Path = "/bin/sh"
 		}
 		ended := m.start(top)
 		m.until("picture", 0, drawn)
-		before := len(m.all())
-		m.press("\x1a")
-		left := "\x1b[?1049l"
-		if shell {
-			left = "it is away"
+		before := 0
+		for n := range 2 {
+			before = len(m.all())
+			m.press("\x1a")
+			left := "\x1b[?1049l"
+			m.until("way to the shell's screen", before, func(said string) bool { return strings.Contains(said, left) })
+			if shell {
+				left = fmt.Sprint("it is away, ", n+1)
+				m.until("shell", before, func(said string) bool { return strings.Contains(said, left) })
+			}
+			m.until("picture after it", before, func(said string) bool { _, after, _ := strings.Cut(said, left); return drawn(after) })
+			away, _, _ := strings.Cut(m.all()[before:], "\x1b[?1049h")
+			if shell && !regexp.MustCompile(regexp.QuoteMeta(left)+`(?s:.*)[^-]echo\b`).MatchString(away) {
+				t.Errorf("the shell does not have its screen back, or does not echo: %q", m.all()[before:])
+			}
 		}
-		m.until("way to the shell's screen", before, func(said string) bool { return strings.Contains(said, left) })
-		m.until("picture after it", before, func(said string) bool { _, after, _ := strings.Cut(said, left); return drawn(after) })
 		m.press("q")
 		m.ends(ended)
 		if shell { // which has written it, and may not have been read

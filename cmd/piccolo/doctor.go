@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/piccolo-counter/piccolo/actors/admin"
 	"github.com/piccolo-counter/piccolo/actors/ingress"
 	"github.com/piccolo-counter/piccolo/bus"
@@ -63,6 +65,15 @@ func (d *diagnosis) ok(name, format string, args ...any) {
 
 func (d *diagnosis) warn(name, says, fix string)  { d.add(name, admin.Warning, says, fix) }
 func (d *diagnosis) wrong(name, says, fix string) { d.add(name, admin.Wrong, says, fix) }
+
+// hidden takes up that this user may not look at a file or a directory: nothing is
+// known to be wrong with it, and nothing is to be done about it.
+func (d *diagnosis) hidden(name, path string, err error) {
+	if errors.Is(err, fs.ErrPermission) {
+		err = fs.ErrPermission // it names the path again
+	}
+	d.warn(name, fmt.Sprintf("%s cannot be looked at: %v", path, err), "run this as root, or as the user that the service has")
+}
 
 // judge takes up a finding of those that processes have, too.
 func (d *diagnosis) judge(name string, finding error, ok string) {
@@ -145,7 +156,10 @@ func (c *doctorCmd) service(ctx context.Context, d *diagnosis) (running bool) {
 // directory tells.
 func (c *doctorCmd) nobody(d *diagnosis) {
 	says := "nobody answers at " + c.Admin
-	switch ended, running := lastOf(c.Data); {
+	switch ended, running, err := lastOf(c.Data); {
+	case err != nil:
+		d.warn("service", says, "start one with piccolo all-in-one, or name its admin address with --admin")
+		d.hidden("data", c.Data, err)
 	case running != "":
 		d.warn("service", fmt.Sprintf("%s, but process %s works with %s", says, running, c.Data), "name its admin address with --admin: its log has it, and a writer's is 127.0.0.1:3335 by default")
 	case ended != "":
@@ -175,13 +189,21 @@ func (c *doctorCmd) ports(d *diagnosis) {
 
 func (c *doctorCmd) database(ctx context.Context, d *diagnosis) {
 	path := c.dbPath(c.dataFlags)
+	// SQLite would say no more than that it cannot open the file.
+	if err := unix.Access(path, unix.R_OK); errors.Is(err, fs.ErrPermission) {
+		d.hidden("database", path, err)
+		return
+	}
 	reader, err := sqlite.OpenReader(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		d.warn("database", path+" is not there yet", "a writer makes it when it starts; or name it with --db")
 		return
-	case err != nil:
+	case errors.Is(err, sqlite.ErrDamaged):
 		d.wrong("database", err.Error(), "restore it from a backup (piccolo db backup made it), and start: what the stream holds is folded again")
+		return
+	case err != nil:
+		d.wrong("database", err.Error(), "run this as the user that the service has, or name the database with --db")
 		return
 	}
 	defer reader.Close()
@@ -227,8 +249,11 @@ func (c *doctorCmd) owner(d *diagnosis, a *sqlite.Audit) {
 }
 
 func (c *doctorCmd) spool(d *diagnosis) {
-	messages, err := ingress.Spooled(filepath.Join(c.Data, "spool"))
+	dir := filepath.Join(c.Data, "spool")
+	messages, err := ingress.Spooled(dir)
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		d.hidden("spool", dir, err)
 	case err != nil:
 		d.wrong("spool", err.Error(), "keep the file: piccolo decode FILE may read it")
 	case len(messages) > 0:

@@ -170,3 +170,43 @@ func TestDoctorOfTheDatabasesDisk(t *testing.T) {
 	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
 	doctor(t, "true", exitBroken, nobody(t, "--db", filepath.Join(dir, "numbers.db")), `warning +disk +1.0 MiB of 1.0 MiB are free under `+regexp.QuoteMeta(dir)+`$`)
 }
+
+// Who may not look at the data directory is told that, and of no crash, no damage
+// and no backup: of a service that is well they would be no more than guesses.
+func TestDoctorMayNotLook(t *testing.T) {
+	t.Parallel()
+	first := "true"
+	if os.Getuid() == 0 { // who may look at everything
+		if _, err := exec.LookPath("setpriv"); err != nil {
+			t.Skip("no setpriv, which takes that from root: apt-get install util-linux")
+		}
+		first = `exec setpriv --bounding-set=-dac_override,-dac_read_search "$0" "$@"`
+	}
+	args := nobody(t)
+	data := args[3]
+	if err := os.Mkdir(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"running", "lock", "numbers.db"} {
+		writeFile(t, filepath.Join(data, name), "")
+	}
+	chmod := func(path string, mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hidden := func(name, path string) string {
+		return `warning +` + name + ` +` + regexp.QuoteMeta(path) + ` cannot be looked at: permission denied\n +→ run this as root, or as the user that the service has$`
+	}
+	chmod(data, 0)
+	t.Cleanup(func() { _ = os.Chmod(data, 0o755) })
+	doctor(t, first, exitBroken, args, // for the NATS server that is not there
+		`warning +service +nobody answers at 127.0.0.1:0$`, hidden("data", data), hidden("database", filepath.Join(data, "numbers.db")), hidden("spool", filepath.Join(data, "spool")))
+
+	// The directory is open, and the files are not.
+	chmod(data, 0o755)
+	chmod(filepath.Join(data, "lock"), 0)
+	chmod(filepath.Join(data, "numbers.db"), 0)
+	doctor(t, first, exitBroken, args, `warning +service +nobody answers at 127.0.0.1:0$`, hidden("data", data), hidden("database", filepath.Join(data, "numbers.db")))
+}

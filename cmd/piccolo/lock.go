@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,16 +151,20 @@ const longGlance = 10 * time.Second
 // holder says which process has a lock, as the lock's file has it, empty where none
 // does. A number in the file says nothing by itself: after a crash it is of nobody,
 // or of another program. So the lock is tried, shared, which keeps nobody from it:
-// tryLock waits until that is over.
-func holder(path string) (pid string) {
+// tryLock waits until that is over. A file that may not be opened says nothing, not
+// even that nobody has the lock.
+func holder(path string) (pid string, err error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
 	if err != nil {
-		return ""
+		return "", err
 	}
 	defer f.Close()
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
-		return ""
+		return "", nil
 	}
 	text, _ := os.ReadFile(path)
-	return strings.TrimSpace(string(text))
+	return strings.TrimSpace(string(text)), nil
 }

@@ -66,14 +66,14 @@ func TestStandbyTakesTheLock(t *testing.T) {
 func TestHolder(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lock")
-	if pid := holder(path); pid != "" {
-		t.Errorf("a lock that is not there is %q's", pid)
+	if pid, err := holder(path); err != nil || pid != "" {
+		t.Errorf("a lock that is not there is %q's, %v", pid, err)
 	}
 	if err := os.WriteFile(path, []byte("1\n"), 0o644); err != nil { // of a process that there always is
 		t.Fatal(err)
 	}
-	if pid := holder(path); pid != "" {
-		t.Errorf("a lock that nobody has is %q's", pid)
+	if pid, err := holder(path); err != nil || pid != "" {
+		t.Errorf("a lock that nobody has is %q's, %v", pid, err)
 	}
 	var lookers sync.WaitGroup
 	defer lookers.Wait()
@@ -81,7 +81,7 @@ func TestHolder(t *testing.T) {
 	defer cancel()
 	lookers.Go(func() {
 		for ctx.Err() == nil {
-			holder(path)
+			_, _ = holder(path)
 		}
 	})
 	for range 20 {
@@ -89,8 +89,8 @@ func TestHolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if pid := holder(path); pid != strconv.Itoa(os.Getpid()) {
-			t.Errorf("this process's lock is %q's", pid)
+		if pid, err := holder(path); err != nil || pid != strconv.Itoa(os.Getpid()) {
+			t.Errorf("this process's lock is %q's, %v", pid, err)
 		}
 		unlock()
 	}

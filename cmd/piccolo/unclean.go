@@ -42,22 +42,29 @@ func markRunning(dir string, log *slog.Logger) (unclean bool, done func(error)) 
 }
 
 // lastOf says of the process that worked in a data directory how it ended, and
-// the number of that which runs there, empty for none. ended is empty where one runs, none has, or the last
-// one stopped as it was told to.
-func lastOf(dir string) (ended, running string) {
+// the number of that which runs there, empty for none. ended is empty where one
+// runs, none has, or the last one stopped as it was told to. Where the directory
+// may not be looked at, nothing is known of any.
+func lastOf(dir string) (ended, running string, err error) {
 	path := filepath.Join(dir, endedFile)
-	if said, err := os.ReadFile(path); err == nil {
+	said, err := os.ReadFile(path)
+	if err == nil {
 		ago := ""
 		if info, err := os.Stat(path); err == nil {
 			ago = " " + ageText(time.Since(info.ModTime()).Round(time.Second)) + " ago"
 		}
-		return "the last one with " + dir + " ended" + ago + ": " + strings.TrimSpace(string(said)), ""
+		return "the last one with " + dir + " ended" + ago + ": " + strings.TrimSpace(string(said)), "", nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", "", err
 	}
 	if _, err := os.Stat(filepath.Join(dir, runningFile)); errors.Is(err, fs.ErrNotExist) {
-		return "", ""
+		return "", "", nil
+	} else if err != nil {
+		return "", "", err
 	}
-	if running = holder(filepath.Join(dir, lockName)); running == "" {
+	if running, err = holder(filepath.Join(dir, lockName)); running == "" && err == nil {
 		ended = "the last one with " + dir + " was killed or lost power"
 	}
-	return ended, running
+	return ended, running, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
@@ -68,7 +67,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err er
 	defer release()
 
 	server, err := bus.StartServer(bus.ServerOptions{
-		Dir:      filepath.Join(c.Data, "jetstream"),
+		Dir:      c.store(),
 		Listen:   c.NATSListen,
 		Lazy:     c.Sync == "interval",
 		MaxBytes: int64(c.StreamMaxBytes),
@@ -119,8 +118,9 @@ func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err er
 	if err != nil {
 		return err
 	}
+	full := func() error { return fullDisk(c.Data, c.store()) }
 	frame, err := s.openFrame(&c.adminFlags, s.writerStatus(), []*loop{
-		{name: "ingress", progress: ingress.Progress, excuse: func() error { return fullDisk(c.Data) }},
+		{name: "ingress", progress: ingress.Progress, excuse: full},
 		{name: "writer", progress: one(writer.Progress)},
 	},
 		admin.Check{Name: "ingress", Err: ingress.Check},
@@ -141,7 +141,7 @@ func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err er
 	// the ingress has counted is in the stream before the writer stops, and in
 	// the database before the process ends.
 	return frame.run(
-		named{"nats", newLookout(server.Check)},
+		named{"nats", newLookout(server.Check).excusing(full, log)},
 		named{"database", newLookout(store.Check)},
 		named{"ingress", ingress},
 		named{"writer", writer},

@@ -24,6 +24,9 @@ type dataFlags struct {
 	Data string `help:"Directory that holds numbers.db, jetstream/ and spool/." default:"./piccolo-data" type:"path" placeholder:"DIR"`
 }
 
+// store is where the embedded NATS server keeps the stream.
+func (f *dataFlags) store() string { return filepath.Join(f.Data, "jetstream") }
+
 type adminFlags struct {
 	Admin string `help:"Address of the page, metrics, health and pprof." default:"${admin}" placeholder:"ADDR"`
 }

@@ -27,7 +27,7 @@ var fixes = map[string]string{
 	"backlog":  "piccolo backlog says when it will be empty; a slow disk under the database is the usual cause. Nothing is lost",
 	"stream":   "piccolo backlog says whether a writer runs and keeps up; more room: piccolo stream init --stream-max-bytes, or --stream-max-bytes of the all-in-one",
 	"lost":     "piccolo verify says whose they are. Keep database and stream as they are; the log has since when. Is the stream's disk sound, and its server's sync always?",
-	"disk":     "free some: when it is full, increments are refused until there is room",
+	"disk":     "free some: when it is full, increments wait in memory, or are refused, until there is room",
 	"files":    "ulimit -Hn 65536, or LimitNOFILE=65536 in the unit",
 	"sync":     "start all-in-one with --sync always; of a NATS server of its own, set sync_interval: always in the jetstream block of its configuration",
 	"start":    "its log, or journalctl -u piccolo, says why: out of memory, a watchdog, a power cut",

@@ -207,7 +207,7 @@ func (c *verifyCmd) offline(ctx context.Context, log *slog.Logger, reader *sqlit
 	if e.spooled, err = c.readSpool(); err != nil {
 		v.add("spool", "every batch in it can be read", strings.Split(err.Error(), "\n"))
 	}
-	store := filepath.Join(c.Data, "jetstream")
+	store := c.store()
 	switch _, err := os.Stat(store); {
 	case errors.Is(err, fs.ErrNotExist): // a writer by itself has none
 	case err != nil:

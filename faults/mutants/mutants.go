@@ -437,8 +437,8 @@ var mutants = []mutant{
 	{
 		name: "lock-shared", breaks: "one process writes a database",
 		file: "cmd/piccolo/lock.go",
-		old:  "\n	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)\n",
-		new:  "\n	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)\n",
+		old:  "err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)",
+		new:  "err = unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB)",
 		pkg:  command, tests: "TestStandbyTakesTheLock",
 	},
 

@@ -77,7 +77,7 @@ func connect(url, name string, log *slog.Logger, opts []nats.Option) (*Bus, erro
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.Info("connected to NATS again", "url", nc.ConnectedUrlRedacted())
+			log.Info("connected to NATS again", "url", Redacted(nc.ConnectedUrl()))
 			refused.reconnected(nc.Stats().Reconnects)
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {

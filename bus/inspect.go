@@ -42,7 +42,7 @@ func (b *Bus) Ask(ctx context.Context) (ServerInfo, error) {
 	if err := b.nc.FlushWithContext(ctx); err != nil {
 		return ServerInfo{}, fmt.Errorf("NATS does not answer: %w", err)
 	}
-	return ServerInfo{URL: b.nc.ConnectedUrlRedacted(), Version: b.nc.ConnectedServerVersion(), RoundTrip: time.Since(start)}, nil
+	return ServerInfo{URL: Redacted(b.nc.ConnectedUrl()), Version: b.nc.ConnectedServerVersion(), RoundTrip: time.Since(start)}, nil
 }
 
 // InspectedConsumer is what a writer has read of its partition.

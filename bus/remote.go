@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 
@@ -33,10 +34,39 @@ func Connect(r Remote, name string, log *slog.Logger) (*Bus, error) {
 		return nil, err
 	}
 	b, err := connect(r.URL, name, log, opts)
+	if errors.As(err, new(*url.Error)) { // it has the password in it, or a part
+		return nil, fmt.Errorf("connect to NATS at %s: that cannot be read as a URL: it is as in nats://127.0.0.1:4222, and signs in a password are written as in %%2F, for /", Redacted(r.URL))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w: %s", r.URL, err, r.advice(err))
+		return nil, fmt.Errorf("connect to NATS at %s: %w: %s", Redacted(r.URL), err, r.advice(err))
 	}
 	return b, nil
+}
+
+// Redacted is addresses of NATS servers, separated by commas, as they may be
+// printed: without a password, or a token, which stands where a user's name would.
+func Redacted(urls string) string {
+	each := strings.Split(urls, ",")
+	for i, u := range each {
+		// In one that cannot be read as a URL it is to be found, too.
+		scheme, rest, has := strings.Cut(u, "://")
+		if !has {
+			scheme, rest = "", u
+		}
+		at := strings.LastIndex(rest, "@")
+		if at < 0 {
+			continue
+		}
+		if user, _, password := strings.Cut(rest[:at], ":"); password {
+			rest = user + ":xxxxx" + rest[at:]
+		} else {
+			rest = "xxxxx" + rest[at:]
+		}
+		if each[i] = rest; has {
+			each[i] = scheme + "://" + rest
+		}
+	}
+	return strings.Join(each, ",")
 }
 
 // Away says whether an error of Connect is that no server answers, rather than

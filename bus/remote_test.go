@@ -3,6 +3,7 @@ package bus_test
 import (
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/piccolo-counter/piccolo/bus"
@@ -34,5 +35,30 @@ func TestAway(t *testing.T) {
 	_, err := bus.Connect(bus.Remote{URL: "nats://127.0.0.1:1", Creds: "nowhere"}, "test", slog.New(slog.DiscardHandler))
 	if err == nil || bus.Away(err) {
 		t.Errorf("without the user's credentials: got error %v, want one that is not of a server that is away", err)
+	}
+}
+
+// Nothing that is secret in an address is printed, whatever is wrong with it.
+func TestRedacted(t *testing.T) {
+	t.Parallel()
+	for urls, want := range map[string]string{
+		"nats://127.0.0.1:4222":                     "nats://127.0.0.1:4222",
+		"nats://u:s3cret@127.0.0.1:1":               "nats://u:xxxxx@127.0.0.1:1",
+		"nats://s3cret@127.0.0.1:1":                 "nats://xxxxx@127.0.0.1:1", // a token
+		"u:s3cret@127.0.0.1:1":                      "u:xxxxx@127.0.0.1:1",
+		"tls://u:s3cret@[::1]:1,nats://127.0.0.1:1": "tls://u:xxxxx@[::1]:1,nats://127.0.0.1:1",
+		"nats://127.0.0.1:1,nats://u:s3cret@b":      "nats://127.0.0.1:1,nats://u:xxxxx@b",
+		"nats://u:s3cret/@3%c@127.0.0.1:1":          "nats://u:xxxxx@127.0.0.1:1",
+		"nats://u:s3cret@127.0.0.1:port":            "nats://u:xxxxx@127.0.0.1:port",
+	} {
+		if got := bus.Redacted(urls); got != want {
+			t.Errorf("%s: %s, want %s", urls, got, want)
+		}
+	}
+	for _, urls := range []string{"nats://u:s3cret@127.0.0.1:1", "nats://s3cret@127.0.0.1:1", "nats://u:s3cret/@3%c@127.0.0.1:1", "nats://u:s3cret@127.0.0.1:port", "nats://u:3s3cret@127.0.0.1:1,http://u:s3cret@b"} {
+		_, err := bus.Connect(bus.Remote{URL: urls}, "test", slog.New(slog.DiscardHandler))
+		if err == nil || strings.Contains(err.Error(), "s3c") {
+			t.Errorf("%s: %v", urls, err)
+		}
 	}
 }

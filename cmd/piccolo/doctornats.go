@@ -71,9 +71,12 @@ func (c *doctorCmd) meet(ctx context.Context) (conn *bus.Bus, allowed *bus.Allow
 // natsAddress is the host and port of the server, the first of several.
 func (c *doctorCmd) natsAddress() string {
 	first, _, _ := strings.Cut(c.NATS, ",")
+	if !strings.Contains(first, "://") {
+		first = "nats://" + first
+	}
 	u, err := neturl.Parse(first)
 	if err != nil || u.Host == "" {
-		return first
+		return bus.Redacted(first)
 	}
 	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "4222"))
 }

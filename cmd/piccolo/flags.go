@@ -189,11 +189,11 @@ func (f *natsFlags) connectAs(role bus.Role, command string, log *slog.Logger) (
 }
 
 // natsCommand is the nats command that connects to the same server as the same
-// user.
+// user, whose password is left for who runs it to put in.
 func (f *natsFlags) natsCommand() string {
 	words := []string{"nats"}
 	if f.NATS != "nats://127.0.0.1:4222" && f.NATS != os.Getenv("NATS_URL") {
-		words = append(words, "--server", f.NATS)
+		words = append(words, "--server", bus.Redacted(f.NATS))
 	}
 	for _, file := range []struct{ flag, path string }{
 		{"--creds", f.NATSCreds}, {"--nkey", f.NATSNKey}, {"--tlsca", f.NATSCA}, {"--tlscert", f.NATSCert}, {"--tlskey", f.NATSKey},

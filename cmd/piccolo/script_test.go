@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,7 +137,8 @@ func moved(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(conn.Assign(context.Background(), partition, store.ID(), piccolo.NewProducer()))
 }
 
-// nats NAME runs a NATS server, and puts its URL into the environment.
+// nats NAME runs a NATS server, and puts its URL into the environment, and as
+// NAME_SECRET one with a password, for which the server does not ask.
 func startNATS(ts *testscript.TestScript, _ bool, args []string) {
 	server, err := bus.StartServer(bus.ServerOptions{
 		Dir: filepath.Join(ts.Getenv("WORK"), ".nats"), Listen: "127.0.0.1:0", MaxBytes: 1 << 20, Log: slog.New(slog.DiscardHandler),
@@ -144,6 +146,7 @@ func startNATS(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(server.Shutdown)
 	ts.Setenv(args[0], server.URL())
+	ts.Setenv(args[0]+"_SECRET", strings.Replace(server.URL(), "://", "://u:s3cret@", 1))
 }
 
 // publish URL SUBJECT JSON stores a batch by hand.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/piccolo-counter/piccolo/actors/admin"
+	"github.com/piccolo-counter/piccolo/bus"
 )
 
 // topCmd shows in a terminal what the page shows: rates, times, the hottest keys
@@ -30,7 +31,7 @@ type topCmd struct {
 const firstReports = 2*reportEvery + reportEvery/4
 
 func (c *topCmd) Run(log *slog.Logger, out output) error {
-	terminal := !c.JSON && isTerminal(out.stdout)
+	terminal, server := !c.JSON && isTerminal(out.stdout), bus.Redacted(c.NATS)
 	if terminal {
 		log = slog.New(slog.DiscardHandler) // what the connection would say is in the picture
 	}
@@ -58,11 +59,11 @@ func (c *topCmd) Run(log *slog.Logger, out output) error {
 		}
 		defer screen.close()
 		show = screen.show
-		if err := screen.say("listening to " + c.NATS); err != nil {
+		if err := screen.say("listening to " + server); err != nil {
 			return err
 		}
 	}
-	now := picture{nats: c.NATS}
+	now := picture{nats: server}
 	next := time.NewTimer(firstReports)
 	defer next.Stop()
 	for n := 0; ; {
@@ -84,7 +85,7 @@ func (c *topCmd) Run(log *slog.Logger, out output) error {
 			now.Snapshot, _ = d.Now()
 			now.points, now.away = d.Points(), conn.Check(ctx)
 			if len(now.Processes) == 0 && n == 0 && !terminal {
-				return broken(fmt.Errorf("no process reports on %s: is a piccolo running there?", c.NATS))
+				return broken(fmt.Errorf("no process reports on %s: is a piccolo running there?", server))
 			}
 			n++
 		}

@@ -160,7 +160,7 @@ func (s *demoService) ready(ctx context.Context, admin string) error {
 		case err := <-s.ended:
 			return fmt.Errorf("the service did not start: %w", err)
 		case <-ctx.Done():
-			return ctx.Err()
+			return errInterrupted
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

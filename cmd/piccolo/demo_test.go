@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -52,6 +54,17 @@ func TestDemoUntilCtrlC(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil || !regexp.MustCompile(`(?m)^ok +clients +[1-9]`).Match(rest) || strings.Contains(string(rest), "BROKEN") {
 		t.Errorf("%v: %s", err, rest)
+	}
+}
+
+// Ctrl-C while the service still starts is no failure of it.
+func TestDemoInterruptedEarly(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	service := &demoService{ended: make(chan error)}
+	if err := service.ready(ctx, "127.0.0.1:0"); !errors.Is(err, errInterrupted) {
+		t.Errorf("it ends with %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -49,6 +50,8 @@ func (c *demoCmd) Run(log *slog.Logger, out output) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	} else if err := newDir(dir); err != nil {
+		return err
 	}
 	api, admin, nats, err := demoAddresses()
 	if err != nil {
@@ -84,6 +87,21 @@ func (c *demoCmd) Run(log *slog.Logger, out output) (err error) {
 		return fmt.Errorf("the service ended with %w: its log is above", err)
 	}
 	return clients.prove(dir, log, out)
+}
+
+// newDir refuses a directory that has something in it: what a demo counts would
+// be among the numbers of somebody's service, and nothing tells them apart.
+func newDir(dir string) error {
+	there, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("--keep: %w: name a directory that is not there yet", err)
+	case len(there) > 0:
+		return fmt.Errorf("--keep: %s is not empty, and what the demo counts would be mixed with what is there: name a directory that is not there yet", dir)
+	}
+	return nil
 }
 
 // demoAddresses are those that piccolo has by default, or, where they are taken,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -58,8 +57,8 @@ func StartServer(o ServerOptions) (*Server, error) {
 			return nil, fmt.Errorf("NATS listen address %q: %w", o.Listen, err)
 		}
 		opts.Host = host
-		if opts.Port, err = strconv.Atoi(port); err != nil {
-			return nil, fmt.Errorf("NATS listen address %q: port %q is not a number", o.Listen, port)
+		if opts.Port, err = net.LookupPort("tcp", port); err != nil {
+			return nil, fmt.Errorf("NATS listen address %q: %w", o.Listen, err)
 		}
 		if opts.Port == 0 {
 			opts.Port = server.RANDOM_PORT

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 
@@ -12,17 +14,26 @@ import (
 func (s *service) openAccess(f *accessFlags) (tokens *ingress.Tokens, certificate *ingress.Certificate, err error) {
 	if f.Tokens != "" {
 		if tokens, err = ingress.LoadTokens(f.Tokens, s.log); err != nil {
-			return nil, nil, err
+			return nil, nil, badFile(err)
 		}
 		s.reload.add("tokens", tokens)
 	}
 	if f.TLSCert != "" {
 		if certificate, err = ingress.LoadCertificate(f.TLSCert, f.TLSKey, s.log); err != nil {
-			return nil, nil, err
+			return nil, nil, badFile(err)
 		}
 		s.reload.add("TLS certificate", certificate)
 	}
 	return tokens, certificate, nil
+}
+
+// badFile is the error of a file of settings. What is wrong in it is a mistake
+// that no restart mends; a file that cannot be read may be there at the next.
+func badFile(err error) error {
+	if errors.As(err, new(*fs.PathError)) {
+		return err
+	}
+	return exitError{exitUsage, err}
 }
 
 // warnOpen warns where an API that asks nobody who they are can be reached from

@@ -51,7 +51,8 @@ func TestWriterHasNoTokens(t *testing.T) {
 }
 
 // A file that cannot be used stops the start, and the error says which it is,
-// what is wrong and what is right, and no token.
+// what is wrong and what is right, and no token. What no restart mends is a
+// mistake in the settings.
 func TestStartWithFilesThatCannotBeUsed(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad")
@@ -59,19 +60,20 @@ func TestStartWithFilesThatCannotBeUsed(t *testing.T) {
 	gone := filepath.Join(dir, "gone")
 	for _, c := range []struct {
 		args []string
+		code int
 		want []string
 	}{
-		{[]string{"--tokens", bad}, []string{bad, "line 2", "increment,read TOKEN"}},
-		{[]string{"--tokens", gone}, []string{gone, "no such file", "--tokens"}},
-		{[]string{"--tls-cert", bad, "--tls-key", bad}, []string{bad, "PEM", "--tls-cert"}},
-		{[]string{"--tls-cert", gone, "--tls-key", bad}, []string{gone, "no such file", "--tls-cert"}},
+		{[]string{"--tokens", bad}, exitUsage, []string{bad, "line 2", "increment,read TOKEN"}},
+		{[]string{"--tokens", gone}, exitFailed, []string{gone, "no such file", "--tokens"}},
+		{[]string{"--tls-cert", bad, "--tls-key", bad}, exitUsage, []string{bad, "PEM", "--tls-cert"}},
+		{[]string{"--tls-cert", gone, "--tls-key", bad}, exitFailed, []string{gone, "no such file", "--tls-cert"}},
 	} {
 		args := append([]string{
 			"all-in-one", "--data", filepath.Join(dir, "data"), "--nats-listen", "off", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
 		}, c.args...)
 		var stdout, stderr bytes.Buffer
-		if code := command(args, &stdout, &stderr); code != exitFailed {
-			t.Errorf("%v: exit %d, want %d", c.args, code, exitFailed)
+		if code := command(args, &stdout, &stderr); code != c.code {
+			t.Errorf("%v: exit %d, want %d", c.args, code, c.code)
 		}
 		for _, want := range c.want {
 			if !strings.Contains(stderr.String(), want) {

@@ -42,7 +42,11 @@ type allInOneCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *allInOneCmd) Validate() error {
-	return errors.Join(c.ingressFlags.Validate(), c.writerFlags.Validate(), c.streamFlags.Validate(), c.gearFlags.Validate(), c.traceFlags.Validate(), c.stopFlags.Validate())
+	var nats error
+	if c.NATSListen != "off" {
+		nats = checkListen("--nats-listen", c.NATSListen)
+	}
+	return errors.Join(nats, c.ingressFlags.Validate(), c.writerFlags.Validate(), c.streamFlags.Validate(), c.gearFlags.Validate(), c.traceFlags.Validate(), c.adminFlags.check(), c.stopFlags.Validate())
 }
 
 func (c *allInOneCmd) Run(log *slog.Logger, last *lastError, out output) (err error) {

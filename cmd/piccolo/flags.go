@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,25 @@ func (f *dataFlags) store() string { return filepath.Join(f.Data, "jetstream") }
 
 type adminFlags struct {
 	Admin string `help:"Address of the page, metrics, health and pprof." default:"${admin}" placeholder:"ADDR"`
+}
+
+func (f *adminFlags) check() error { return checkListen("--admin", f.Admin) }
+
+// checkListen refuses an address that nothing can listen on, ever. One that is
+// taken, or a host that is not known yet, may do at the next try.
+func checkListen(flag, addr string) error {
+	const want = "it takes an address and a port, as in 127.0.0.1:3333, or :3333 for every address of this machine"
+	if _, err := net.LookupPort("tcp", addr); err == nil && addr != "" {
+		return fmt.Errorf("%s: %q is a port without a colon: write :%s, or 127.0.0.1:%s for this machine alone", flag, addr, addr, addr)
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%s: %q is no address to listen on: %s", flag, addr, want)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+		return fmt.Errorf("%s: %q in %q is no port, which is a number from 0 to 65535: %s", flag, port, addr, want)
+	}
+	return nil
 }
 
 type ingressFlags struct {
@@ -61,7 +81,7 @@ func (f *ingressFlags) Validate() error {
 			return fmt.Errorf("%s must be %s", c.flag, c.want)
 		}
 	}
-	return f.accessFlags.Validate() // kong does not look for it here
+	return errors.Join(checkListen("--listen", f.Listen), f.accessFlags.Validate()) // kong does not look for it here
 }
 
 // accessFlags say who may use the API, and how they get there.

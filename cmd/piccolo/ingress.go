@@ -24,7 +24,7 @@ type ingressCmd struct {
 
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *ingressCmd) Validate() error {
-	return errors.Join(c.ingressFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.Validate(), c.traceFlags.Validate(), c.stopFlags.Validate())
+	return errors.Join(c.ingressFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.Validate(), c.traceFlags.Validate(), c.adminFlags.check(), c.stopFlags.Validate())
 }
 
 func (c *ingressCmd) Run(log *slog.Logger, last *lastError) (err error) {

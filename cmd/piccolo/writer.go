@@ -29,7 +29,7 @@ type writerCmd struct {
 // Validate is here since Go promotes none of two methods of the same name.
 func (c *writerCmd) Validate() error {
 	_, partitions := parsePartitions(c.Partition)
-	return errors.Join(partitions, c.writerFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.Validate(), c.traceFlags.Validate(), c.stopFlags.Validate())
+	return errors.Join(partitions, c.writerFlags.Validate(), c.natsFlags.Validate(), c.gearFlags.Validate(), c.traceFlags.Validate(), c.adminFlags.check(), c.stopFlags.Validate())
 }
 
 func (c *writerCmd) Run(log *slog.Logger, last *lastError) (err error) {

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/piccolo-counter/piccolo/sqlite"
@@ -22,6 +26,10 @@ type dbBackupCmd struct {
 }
 
 func (c *dbBackupCmd) Run(out output) error {
+	// Else the copy's missing directory would be taken for a missing database.
+	if dir := filepath.Dir(c.Path); missing(dir) {
+		return fmt.Errorf("backup to %s: there is no directory %s: make it first, or choose another path", c.Path, dir)
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	info, err := sqlite.Backup(ctx, c.dbPath(c.dataFlags), c.Path)
@@ -31,4 +39,9 @@ func (c *dbBackupCmd) Run(out output) error {
 	_, err = fmt.Fprintf(out.stdout, "%s: database %s with %d numbers, %s, checked\n",
 		c.Path, info.Database, info.Numbers, bytesText(info.Bytes))
 	return err
+}
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }

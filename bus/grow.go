@@ -45,6 +45,23 @@ func (b *Bus) Assign(ctx context.Context, partition int, database, move string) 
 	return nil
 }
 
+// CanGrow says whether the stream can be taken to so many partitions, whoever
+// runs: what can never be is said before anybody is asked to stop.
+func (b *Bus) CanGrow(ctx context.Context, partitions int) (before int, err error) {
+	if before, err = b.Partitions(ctx); err != nil {
+		return 0, err
+	}
+	switch {
+	case partitions < before:
+		return before, fmt.Errorf("stream %s has %d partitions and cannot shrink to %d: give fewer writers more of them instead, with --partition", Stream, before, partitions)
+	case partitions%before != 0:
+		return before, fmt.Errorf("stream %s has %d partitions and can grow to a multiple of that, as %d, not to %d: so no number has to move", Stream, before, 2*before, partitions)
+	case partitions > piccolo.MaxPartitions:
+		return before, fmt.Errorf("partitions: %d is more than %d", partitions, piccolo.MaxPartitions)
+	}
+	return before, nil
+}
+
 // Grow takes the stream to a multiple of the partitions it has. A key's
 // partition is its hash modulo their number: so those of partition p are in p,
 // p+before, p+2·before… afterwards, and each of these is given to the database
@@ -56,16 +73,8 @@ func (b *Bus) Assign(ctx context.Context, partition int, database, move string) 
 func (b *Bus) Grow(ctx context.Context, partitions int) (before int, err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("STREAM.UPDATE"))
 	defer done(&err)
-	if before, err = b.Partitions(ctx); err != nil {
-		return 0, err
-	}
-	switch {
-	case partitions < before:
-		return before, fmt.Errorf("stream %s has %d partitions and cannot shrink to %d: give fewer writers more of them instead, with --partition", Stream, before, partitions)
-	case partitions%before != 0:
-		return before, fmt.Errorf("stream %s has %d partitions and can grow to a multiple of that, as %d, not to %d: so no number has to move", Stream, before, 2*before, partitions)
-	case partitions > piccolo.MaxPartitions:
-		return before, fmt.Errorf("partitions: %d is more than %d", partitions, piccolo.MaxPartitions)
+	if before, err = b.CanGrow(ctx, partitions); err != nil {
+		return before, err
 	}
 	for p := range before {
 		if err := b.allFolded(ctx, p); err != nil && partitions > before {

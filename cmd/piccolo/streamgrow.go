@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,9 @@ func (c *streamRepartitionCmd) Run(log *slog.Logger, out output) error {
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	if _, err := conn.CanGrow(ctx, c.Partitions); err != nil {
+		return err
+	}
 	if err := allStopped(ctx, conn); err != nil {
 		return err
 	}
@@ -103,6 +107,17 @@ type streamMoveCmd struct {
 	Partition int    `help:"The partition." required:"" placeholder:"N"`
 	From      string `help:"The database that it belongs to." required:"" type:"existingfile" placeholder:"PATH"`
 	To        string `help:"The database that it is to belong to, made where there is none." required:"" type:"path" placeholder:"PATH"`
+}
+
+// Validate refuses a move to the same database, whose lock this process would
+// find taken by itself.
+func (c *streamMoveCmd) Validate() error {
+	from, noFrom := os.Stat(c.From)
+	to, noTo := os.Stat(c.To)
+	if noFrom == nil && noTo == nil && os.SameFile(from, to) {
+		return fmt.Errorf("--from and --to are the same database, %s: name with --to the one that is to have the partition", c.From)
+	}
+	return c.natsFlags.Validate()
 }
 
 // Run copies, tells the stream, and removes, in this order: after a crash at any

@@ -236,16 +236,24 @@ func (c *doctorCmd) owner(d *diagnosis, a *sqlite.Audit) {
 	if d.stream == nil {
 		return
 	}
-	for i := range d.stream.Consumers {
-		consumer := &d.stream.Consumers[i]
+	for _, err := range misowned(d.stream, a) {
+		says, fix, _ := strings.Cut(err.Error(), ": give ")
+		d.wrong("writer", says, "give "+fix)
+	}
+}
+
+// misowned says which partitions that a database has something of, or all where it
+// has nothing of any, belong to another one.
+func misowned(i *bus.Inspection, a *sqlite.Audit) (errs []error) {
+	for _, consumer := range i.Consumers {
 		if _, had := a.Positions[consumer.Partition]; !had && len(a.Positions) > 0 {
 			continue // another writer's
 		}
 		if err := consumer.Admits(a.Database); err != nil {
-			says, fix, _ := strings.Cut(err.Error(), ": give ")
-			d.wrong("writer", says, "give "+fix)
+			errs = append(errs, err)
 		}
 	}
+	return errs
 }
 
 func (c *doctorCmd) spool(d *diagnosis) {

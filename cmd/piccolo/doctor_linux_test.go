@@ -131,7 +131,7 @@ func TestDoctorOfAFullDisk(t *testing.T) {
 	}
 	args := nobody(t)
 	args[3] = dir
-	doctor(t, "true", exitBroken, args, `warning +disk +0 B of 1.0 MiB are free under `+regexp.QuoteMeta(dir)+`$`, ` +→ free some: when it is full, increments are refused until there is room$`)
+	doctor(t, "true", exitBroken, args, `warning +disk +0 B of 1.0 MiB are free under `+regexp.QuoteMeta(dir)+`$`, ` +→ free some: when it is full, increments wait in memory, or are refused, until there is room$`)
 }
 
 // A process with the data directory, whose admin listener is elsewhere.

@@ -26,7 +26,7 @@ var fixes = map[string]string{
 	"database": "put the file back, or a backup of it, and start the writer again",
 	"backlog":  "piccolo backlog says when it will be empty; a slow disk under the database is the usual cause. Nothing is lost",
 	"stream":   "piccolo backlog says whether a writer runs and keeps up; more room: piccolo stream init --stream-max-bytes, or --stream-max-bytes of the all-in-one",
-	"lost":     "piccolo verify says whose they are. Keep database and stream as they are; the log has since when. Is the stream's disk sound, and its server's sync always?",
+	"lost":     "piccolo verify says whose they are, unless they were trimmed since a backup that was restored. Keep database and stream as they are; the log has since when. Is the stream's disk sound, and its server's sync always?",
 	"disk":     "free some: when it is full, increments wait in memory, or are refused, until there is room",
 	"files":    "ulimit -Hn 65536, or LimitNOFILE=65536 in the unit",
 	"sync":     "start all-in-one with --sync always; of a NATS server of its own, set sync_interval: always in the jetstream block of its configuration",

@@ -350,13 +350,17 @@ func (c *verifyCmd) live(ctx context.Context, log *slog.Logger, reader *sqlite.R
 	if len(audit.Schema) > 0 || audit.Unread {
 		return nil
 	}
+	i, err := conn.Inspect(ctx)
+	if err != nil {
+		return whoVerifies(err)
+	}
+	if errs := misowned(i, audit); len(audit.Positions) > 0 && len(errs) > 0 {
+		return fmt.Errorf("%s is not the service's at %s: verify that with --data or --db: %w", c.dbPath(c.dataFlags), bus.Redacted(c.NATS), errs[0])
+	}
 	for range attempts {
 		b, err := c.look(ctx, conn, reader)
-		if errors.As(err, new(*bus.RefusedError)) {
-			return fmt.Errorf("%w; or verify as the writer's user, which has all that this takes", err)
-		}
 		if err != nil {
-			return err
+			return whoVerifies(err)
 		}
 		if !b.inconclusive {
 			v.conservation(b)
@@ -364,6 +368,14 @@ func (c *verifyCmd) live(ctx context.Context, log *slog.Logger, reader *sqlite.R
 		}
 	}
 	return fmt.Errorf("the service moves too fast to be followed: %d looks at it were all overtaken: try again", attempts)
+}
+
+// whoVerifies adds to the error of a user that may not look who may.
+func whoVerifies(err error) error {
+	if errors.As(err, new(*bus.RefusedError)) {
+		return fmt.Errorf("%w; or verify as the writer's user, which has all that this takes", err)
+	}
+	return err
 }
 
 // look takes the evidence of one moment. What comes later in an increment's life

@@ -444,3 +444,26 @@ func TestReconcileLeavesOutWhatAnotherDatabaseHas(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+// The accounts of one service and the database of another are not compared.
+func TestVerifyTheDatabaseOfAnother(t *testing.T) {
+	t.Parallel()
+	var data, url [2]string
+	for n := range data {
+		data[n] = t.TempDir()
+		p := startAllInOne(t, "--data", data[n], "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+		url[n] = regexp.MustCompile(`nats://\S+`).FindString(p.greeting)
+		reply, err := http.Post(p.api+"/increment?key=foo&value=1&ack=applied", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = reply.Body.Close()
+	}
+	if code, stdout, stderr := piccoloRun(t, "verify", "--data", data[0], "--nats", url[0]); code != 0 {
+		t.Errorf("its own: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	code, stdout, stderr := piccoloRun(t, "verify", "--data", data[0], "--nats", url[1])
+	if code != 1 || !strings.Contains(stderr, "is not the service's at "+url[1]) || !strings.Contains(stderr, "belongs to database") {
+		t.Errorf("another's: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}

@@ -183,6 +183,13 @@ func TestPackage(t *testing.T) {
 	m.run("test -e /var/backups/piccolo/numbers.db")
 	m.want("systemctl list-units --failed --no-legend 'piccolo*'", "")
 
+	// Where the data was moved to another disk, and linked, it goes too.
+	m.run("rm -r /var/lib/piccolo; dpkg --install " + filepath.Base(next))
+	m.want("curl --silent --retry 20 --retry-connrefused --data 'key=foo&value=10' 'http://127.0.0.1:3333/increment?ack=applied' | grep -c '\"value\":10'", "1")
+	m.run("systemctl stop piccolo.target 'piccolo*.socket' 'piccolo*.service'; mv /var/lib/piccolo /srv/piccolo; ln -s /srv/piccolo /var/lib/piccolo")
+	m.run("test -s " + database + "; dpkg --purge piccolo")
+	m.want("ls -d /srv/piccolo /var/lib/piccolo 2>/dev/null || true", "")
+
 	// The same machine without the package, as another Linux has it.
 	m.copy("../install.sh", "../systemd", "../config")
 	m.run("dpkg-deb --extract " + filepath.Base(next) + " extracted")

@@ -42,8 +42,8 @@ func (p *Problem) Is(target error) bool {
 		target == ErrConflict && p.Status == http.StatusUnprocessableEntity)
 }
 
-// ErrNotFound : the key was never counted.
-var ErrNotFound = errors.New("the key was never counted")
+// ErrNotFound : the key was never counted, or was removed.
+var ErrNotFound = errors.New("the key was never counted, or was removed")
 
 func readProblem(res *http.Response) *Problem {
 	p := new(Problem)

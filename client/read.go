@@ -27,7 +27,7 @@ type Reading struct {
 // Numbers is a reply with many.
 type Numbers struct {
 	Numbers   []Number
-	Missing   []string      // of the keys that were asked for, those never counted
+	Missing   []string      // of the keys that were asked for, those never counted, or removed
 	More      bool          // of a Top, that it is shorter than its limit, and there are more
 	Freshness time.Duration // as of a Reading, of the oldest
 }
@@ -58,7 +58,7 @@ func After(receipt string) ReadOption {
 	}
 }
 
-// Get reads a key. One never counted is ErrNotFound.
+// Get reads a key. One never counted, or removed, is ErrNotFound.
 func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (Reading, error) {
 	q := url.Values{}
 	for _, option := range options {
@@ -77,7 +77,7 @@ func (c *Client) Get(ctx context.Context, key string, options ...ReadOption) (Re
 const maxURL = 4 << 10
 
 // GetAll reads keys, however many. They come in the order in which they were
-// asked for, each once, without those never counted.
+// asked for, each once, without those never counted, or removed.
 func (c *Client) GetAll(ctx context.Context, keys []string, options ...ReadOption) (all Numbers, err error) {
 	q := url.Values{}
 	for _, option := range options {

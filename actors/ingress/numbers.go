@@ -37,7 +37,7 @@ func (in *Ingress) number(ctx *fasthttp.RequestCtx, path, query []byte) {
 	}
 	value, ok := values[s.keys[0]]
 	if !ok {
-		in.fail(ctx, newProblem(404, "key %s was never counted", quote(key)))
+		in.fail(ctx, newProblem(404, "key %s was never counted, or was removed", quote(key)))
 		return
 	}
 	in.answer(ctx, struct {

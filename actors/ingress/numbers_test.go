@@ -126,7 +126,7 @@ func TestNumberThatCannotBeRead(t *testing.T) {
 		status int
 		detail string
 	}{
-		{"never counted", "foo", piccolo.Answer{}, nil, 404, `key "foo" was never counted`},
+		{"never counted", "foo", piccolo.Answer{}, nil, 404, `key "foo" was never counted, or was removed`},
 		{"no writer", "foo", piccolo.Answer{}, errors.New("no writer serves partition 0"), 503, "no writer serves partition 0"},
 		{"no answer in time", "foo", piccolo.Answer{}, context.DeadlineExceeded, 504, "the writer did not answer within 1m0s"},
 		{"not folded in time", "foo?after=p.0.7", piccolo.Answer{}, context.DeadlineExceeded, 504, "receipt p.0.7 was not committed within 1m0s"},

@@ -18,7 +18,7 @@ type getCmd struct {
 }
 
 func (getCmd) Help() string {
-	return `The value of one key is printed alone, those of several as KEY, a tab and the value, a line each. A key that was never counted has none: the exit code is then 1.
+	return `The value of one key is printed alone, those of several as KEY, a tab and the value, a line each. A key that was never counted, or was removed, has none: the exit code is then 1.
 
 Examples:
 
@@ -54,7 +54,7 @@ func (c *getCmd) Run(out output) error {
 		for i, key := range all.Missing {
 			all.Missing[i] = visible(key)
 		}
-		return errors.New("never counted: " + strings.Join(all.Missing, ", "))
+		return errors.New("never counted, or removed: " + strings.Join(all.Missing, ", "))
 	}
 	return nil
 }

@@ -9,6 +9,23 @@ import (
 	"testing"
 )
 
+// The nats-server that is to be installed is the one that the tests run.
+func TestDocumentedNATSServer(t *testing.T) {
+	t.Parallel()
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/production.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := regexp.MustCompile(`github.com/nats-io/nats-server/v2 (v\S+)`).FindSubmatch(mod)
+	if server == nil || !bytes.Contains(doc, []byte("nats-server/v2@"+string(server[1])+" ")) {
+		t.Errorf("docs/production.md does not install the version of go.mod, %q", server)
+	}
+}
+
 // The documentation names no command and no flag that there is not.
 func TestDocumentedCommands(t *testing.T) {
 	t.Parallel()

@@ -55,23 +55,32 @@ func again[T any](ctx context.Context, b *Bus, request func(context.Context) (T,
 			case <-ctx.Done():
 			}
 		}
+		why := errNoQuorum
+		if tooFew {
+			why = errTooFew
+		}
 		expired := errors.Is(ctx.Err(), context.DeadlineExceeded)
 		switch {
-		case tooFew && (expired || time.Since(start) >= settling):
-			return answer, fmt.Errorf("%w: %w", errTooFew, err)
-		case expired:
-			return answer, fmt.Errorf("%w: %w", errNoQuorum, err)
+		case expired, tooFew && time.Since(start) >= settling:
+			return answer, fmt.Errorf("%w: %w", why, err)
 		case ctx.Err() != nil:
 			return answer, err
 		}
 		if time.Since(said) >= patience {
 			said = time.Now()
-			b.log.Warn("waiting for JetStream, asking again and again", "for", time.Since(start).Round(time.Second), "error", errNoQuorum)
+			b.log.Warn("waiting for JetStream, asking again and again", "for", time.Since(start).Round(time.Second), "error", why)
 		}
 	}
 }
 
 // stream reads what the stream is like.
 func (b *Bus) stream(ctx context.Context) (jetstream.Stream, error) {
-	return again(ctx, b, func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, Stream) })
+	stream, err := again(ctx, b, func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, Stream) })
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		err = fmt.Errorf("stream %s: there is none (%w): make it with piccolo stream init", Stream, err)
+	case err != nil:
+		err = fmt.Errorf("stream %s: %w", Stream, err)
+	}
+	return stream, err
 }

@@ -127,7 +127,7 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 	}
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", Stream, err)
+		return nil, err
 	}
 	created := stream.CachedInfo().Created
 	b.created.Store(created.UnixNano())
@@ -278,7 +278,7 @@ func (b *Bus) State(ctx context.Context, partition int) (_ piccolo.StreamState, 
 	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return piccolo.StreamState{}, fmt.Errorf("stream %s: %w", Stream, err)
+		return piccolo.StreamState{}, err
 	}
 	c, err := again(ctx, b, func(ctx context.Context) (jetstream.Consumer, error) {
 		return stream.Consumer(ctx, consumerName(partition))
@@ -358,7 +358,7 @@ func (b *Bus) Next(ctx context.Context, partition int, seq uint64) (_ uint64, er
 	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", Stream, err)
+		return 0, err
 	}
 	msg, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(deltasSubject(partition)))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -376,7 +376,7 @@ func (b *Bus) Trim(ctx context.Context, partition int, upto uint64) (err error) 
 	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", Stream, err)
+		return err
 	}
 	return stream.Purge(ctx, jetstream.WithPurgeSubject(deltasSubject(partition)), jetstream.WithPurgeSequence(upto+1))
 }

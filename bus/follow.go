@@ -56,7 +56,7 @@ func (b *Bus) Gaps(ctx context.Context) (_ []uint64, err error) {
 	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", Stream, err)
+		return nil, err
 	}
 	info, err := stream.Info(ctx, jetstream.WithDeletedDetails(true))
 	if err != nil {

@@ -92,7 +92,7 @@ func (b *Bus) Grow(ctx context.Context, partitions int) (before int, err error) 
 	}
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return before, fmt.Errorf("stream %s: %w", Stream, err)
+		return before, err
 	}
 	// Last: until now nothing has changed for anybody.
 	config := stream.CachedInfo().Config
@@ -113,7 +113,7 @@ func (b *Bus) GrewFrom(ctx context.Context) (_ int, err error) {
 	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", Stream, err)
+		return 0, err
 	}
 	meta := stream.CachedInfo().Config.Metadata[metaGrewFrom]
 	if meta == "" {

@@ -72,11 +72,8 @@ func (b *Bus) Inspect(ctx context.Context) (_ *Inspection, err error) {
 	ctx, done := b.asks(ctx, api("STREAM.INFO"), api("CONSUMER.INFO"))
 	defer done(&err)
 	stream, err := b.stream(ctx)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("stream %s: there is none: make it with piccolo stream init", Stream)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", Stream, err)
+		return nil, err
 	}
 	info := stream.CachedInfo()
 	i := &Inspection{
@@ -143,7 +140,7 @@ func (b *Bus) Oldest(ctx context.Context, i *Inspection) (stored []time.Time, er
 	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", Stream, err)
+		return nil, err
 	}
 	stored = make([]time.Time, len(i.Consumers))
 	err = sideBySide(len(stored), func(partition int) (err error) {
@@ -162,7 +159,7 @@ func (b *Bus) Stored(ctx context.Context, partition int, seq uint64) (_ time.Tim
 	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("stream %s: %w", Stream, err)
+		return time.Time{}, err
 	}
 	return storedIn(ctx, stream, partition, seq)
 }

@@ -50,7 +50,7 @@ func (b *Bus) Provision(ctx context.Context, o StreamOptions) (_ *Provisioned, e
 		o.Replicas = cmp.Or(o.Replicas, 1)
 		return b.provision(ctx, contract(jetstream.StreamConfig{}, o), b.js.CreateStream)
 	case err != nil:
-		return nil, fmt.Errorf("stream %s: %w", Stream, err)
+		return nil, err
 	}
 	before := stream.CachedInfo().Config
 	have, err := partitionsOf(&before)
@@ -79,6 +79,9 @@ func (b *Bus) provision(ctx context.Context, config jetstream.StreamConfig, with
 		_, err := again(ctx, b, func(ctx context.Context) (jetstream.Stream, error) { return with(ctx, config) })
 		return err
 	})
+	if isAPIError(err, codeStorageExceeded) {
+		err = fmt.Errorf("%w: ask for less with --stream-max-bytes, or give the servers more: on their disks, and by max_file_store", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
@@ -92,7 +95,7 @@ func (b *Bus) Partitions(ctx context.Context) (_ int, err error) {
 	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", Stream, err)
+		return 0, err
 	}
 	return partitionsOf(&stream.CachedInfo().Config)
 }

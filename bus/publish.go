@@ -33,7 +33,7 @@ func (b *Bus) MaxMessage(ctx context.Context) (_ int, err error) {
 	defer done(&err)
 	stream, err := b.stream(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", Stream, err)
+		return 0, err
 	}
 	limit := b.nc.MaxPayload()
 	if held := stream.CachedInfo().Config.MaxBytes; held > 0 {

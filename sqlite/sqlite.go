@@ -195,7 +195,7 @@ func explain(err error) error {
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("%w: %w: free some space, the service goes on by itself", piccolo.ErrNoRoom, err)
+		return fmt.Errorf("%w: %w: free some space; a service that runs goes on by itself", piccolo.ErrNoRoom, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%w: %w: find it with fuser or lsof", piccolo.ErrLocked, err)
 	case sqlite3.SQLITE_CANTOPEN:

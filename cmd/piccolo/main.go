@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -60,6 +61,13 @@ type output struct{ stdout, stderr io.Writer }
 func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func command(args []string, stdout, stderr io.Writer) (code int) {
+	switch {
+	case len(args) == 0: // an error, with what could have been meant
+		command([]string{"--help"}, stderr, stderr)
+		return exitUsage
+	case args[0] == "help": // as many programs have it
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,

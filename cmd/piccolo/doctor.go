@@ -172,6 +172,10 @@ func (c *doctorCmd) nobody(d *diagnosis) {
 // ports looks whether a piccolo could listen where it is to.
 func (c *doctorCmd) ports(d *diagnosis) {
 	for _, p := range []struct{ flag, addr string }{{"--listen", c.Listen}, {"--admin", c.Admin}} {
+		if err := checkListen(p.flag, p.addr); err != nil {
+			d.wrong("ports", err.Error(), "correct "+p.flag+": no piccolo starts with it")
+			continue
+		}
 		l, err := net.Listen("tcp", p.addr)
 		if err != nil {
 			d.wrong("ports", fmt.Sprintf("%s cannot be listened on: %v", p.addr, err), "find who has it with ss -ltnp, or choose another with "+p.flag)

@@ -78,9 +78,18 @@ func (b *Bus) stream(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := again(ctx, b, func(ctx context.Context) (jetstream.Stream, error) { return b.js.Stream(ctx, Stream) })
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		err = fmt.Errorf("stream %s: there is none (%w): make it with piccolo stream init", Stream, err)
+		err = noStreamError{}
 	case err != nil:
 		err = fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	return stream, err
 }
+
+// noStreamError is jetstream.ErrStreamNotFound with what to do about it.
+type noStreamError struct{}
+
+func (noStreamError) Error() string {
+	return "stream " + Stream + ": there is none: make it with piccolo stream init"
+}
+
+func (noStreamError) Unwrap() error { return jetstream.ErrStreamNotFound }

@@ -56,7 +56,6 @@ type Bus struct {
 
 	damaged atomic.Uint64 // bytes of the stream, see lookForDamage
 	created atomic.Int64  // when the stream was that was subscribed to last, Unix time in ns
-	rewound sync.Map      // partitions whose consumers count their deliveries from 1, whatever they say
 
 	*refusals
 }

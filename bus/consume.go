@@ -136,19 +136,16 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 	if err := b.lookForDamage(ctx); err != nil {
 		return nil, err
 	}
-	numbers := deliveries{last: c.CachedInfo().Delivered.Consumer}
-	if _, rewound := b.rewound.LoadAndDelete(partition); rewound || c.CachedInfo().NumAckPending > 0 {
-		// Whoever fetched these is gone, since one writer at a time serves a
-		// partition. Left alone they would come again only after ackWait, and
-		// behind what is new.
-		if _, err := b.js.ResetConsumer(ctx, Stream, consumerName(partition)); err != nil {
-			return nil, fmt.Errorf("consumer %s: have what was fetched before delivered again: %w", consumerName(partition), err)
-		}
-		// The numbers begin anew. The answer may give what was delivered before:
-		// where nothing was ever acked the server reads it from a file, which it
-		// may not have written yet.
-		numbers.last = 0
+	// Whoever fetched what is not acked is gone, since one writer at a time serves a
+	// partition. Left alone it would come again only after ackWait, and behind what
+	// is new.
+	if _, err := b.js.ResetConsumer(ctx, Stream, consumerName(partition)); err != nil {
+		return nil, fmt.Errorf("consumer %s: have what was fetched before delivered again: %w", consumerName(partition), err)
 	}
+	// The numbers begin anew with that, whatever the consumer says of them: where
+	// nothing was ever acked the server reads it from a file, which it may not have
+	// written yet.
+	var numbers deliveries
 	cc, err := c.Consume(func(msg jetstream.Msg) {
 		meta, err := msg.Metadata()
 		if err != nil {
@@ -347,7 +344,6 @@ func (b *Bus) Rewind(ctx context.Context, partition int) (err error) {
 	if _, err := b.js.ResetConsumerToSequence(ctx, Stream, consumerName(partition), 1); err != nil {
 		return fmt.Errorf("consumer %s: have everything delivered again: %w", consumerName(partition), err)
 	}
-	b.rewound.Store(partition, struct{}{})
 	return nil
 }
 

@@ -374,8 +374,8 @@ var mutants = []mutant{
 	{
 		name: "fetched-comes-last", breaks: "a subscription begins with what was not acked",
 		file: "bus/consume.go",
-		old:  "rewound || c.CachedInfo().NumAckPending > 0 {",
-		new:  "rewound || c.CachedInfo().NumAckPending < 0 {",
+		old:  "if _, err := b.js.ResetConsumer(ctx, Stream, consumerName(partition)); err != nil {",
+		new:  "if err := ctx.Err(); err != nil {",
 		pkg:  stream, tests: "TestSubscribeAgainDeliversWhatWasNotAcked",
 	},
 	{

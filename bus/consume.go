@@ -138,14 +138,13 @@ func (b *Bus) Subscribe(ctx context.Context, partition int, deliver func(piccolo
 	}
 	// Whoever fetched what is not acked is gone, since one writer at a time serves a
 	// partition. Left alone it would come again only after ackWait, and behind what
-	// is new.
+	// is new. With the reset the numbers begin anew, whatever the consumer says of
+	// them: where nothing was ever acked the server reads that from a file, which it
+	// may not have written yet.
+	var numbers deliveries
 	if _, err := b.js.ResetConsumer(ctx, Stream, consumerName(partition)); err != nil {
 		return nil, fmt.Errorf("consumer %s: have what was fetched before delivered again: %w", consumerName(partition), err)
 	}
-	// The numbers begin anew with that, whatever the consumer says of them: where
-	// nothing was ever acked the server reads it from a file, which it may not have
-	// written yet.
-	var numbers deliveries
 	cc, err := c.Consume(func(msg jetstream.Msg) {
 		meta, err := msg.Metadata()
 		if err != nil {

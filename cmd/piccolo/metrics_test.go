@@ -124,6 +124,7 @@ func TestAlertsAreExplained(t *testing.T) {
 
 // The alerts fire when they should, and only then.
 func TestAlertRules(t *testing.T) {
+	t.Parallel()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Skip("there is no promtool here: apt-get install prometheus")

@@ -57,6 +57,7 @@ func (w *written) String() string {
 
 // While requests come in from all sides, every look finds the balance.
 func TestVerifyWhileItRuns(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	p := startAllInOne(t, "--data", data, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--partitions", "3")
 	url := regexp.MustCompile(`nats://\S+`).FindString(p.greeting)

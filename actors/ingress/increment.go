@@ -94,17 +94,12 @@ func (in *Ingress) longestPair() int { return 6*in.MaxKeyBytes + 4<<10 }
 func (in *Ingress) readPair(ctx *fasthttp.RequestCtx, buf *[]byte) ([]byte, *problem) {
 	limit := min(in.MaxBody, max(in.longestPair(), maxUnread))
 	var taken int64
-	defer func() { in.memory.used.Add(-taken) }()
+	defer func() { _ = in.memory.resize(&taken, 0) }()
 	body, err := readAll(ctx, *buf, limit, func(size int) error {
 		if size <= in.longBody() {
 			return nil
 		}
-		used := in.memory.used.Add(int64(size) - taken)
-		taken = int64(size)
-		if used > in.memory.max {
-			return errCrowded
-		}
-		return nil
+		return in.memory.resize(&taken, int64(size))
 	})
 	if cap(body) <= in.longBody() {
 		*buf = body // to be used again

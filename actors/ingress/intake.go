@@ -23,6 +23,17 @@ type memory struct {
 	used atomic.Int64
 }
 
+// resize has somebody take size bytes who has taken some, or says that there is not
+// enough; they are taken all the same, until they are given back.
+func (m *memory) resize(taken *int64, size int64) error {
+	used := m.used.Add(size - *taken)
+	*taken = size
+	if used > m.max {
+		return errCrowded
+	}
+	return nil
+}
+
 // errCrowded refuses a body that there is no memory for beside the others.
 var errCrowded = errors.New("the requests that are being read take as much memory as they may")
 
@@ -40,8 +51,7 @@ func (in *Ingress) openIntake() *intake {
 const keepable = 2 << 20
 
 func (t *intake) close() {
-	t.ingress.memory.used.Add(-t.taken)
-	t.taken = 0
+	_ = t.ingress.memory.resize(&t.taken, 0)
 	t.window.src = nil
 	if t.size() <= keepable {
 		t.bulk.reset()
@@ -57,11 +67,8 @@ func (t *intake) size() int64 {
 // charge takes from the ingress's memory what t has grown by, or says that
 // there is not enough.
 func (t *intake) charge() *problem {
-	m, size := &t.ingress.memory, t.size()
-	used := m.used.Add(size - t.taken)
-	t.taken = size
-	if used > m.max {
-		return unavailable(errCrowded)
+	if err := t.ingress.memory.resize(&t.taken, t.size()); err != nil {
+		return unavailable(err)
 	}
 	return nil
 }

@@ -135,6 +135,18 @@ func TestDuplicatesInOneFold(t *testing.T) {
 	})
 }
 
+// foldAtOnce has all that the stream holds folded in one commit.
+func (r *rig) foldAtOnce() {
+	r.t.Helper()
+	r.open()
+	r.settle() // all wait
+	r.run()
+	r.settle()
+	if n := len(r.seen.commits); n != 1 {
+		r.t.Fatalf("%d commits, want 1", n)
+	}
+}
+
 // What is told of one commit is told in as many notices as fit into messages, a
 // batch with its totals in one of them.
 func TestManyTotalsAreToldInSeveralNotices(t *testing.T) {
@@ -147,13 +159,7 @@ func TestManyTotalsAreToldInSeveralNotices(t *testing.T) {
 			}
 			r.stream.publish(batch(uint64(seq+1), wanted...))
 		}
-		r.open()
-		r.settle() // all wait
-		r.run()
-		r.settle()
-		if n := len(r.seen.commits); n != 1 {
-			t.Fatalf("%d commits, want 1", n)
-		}
+		r.foldAtOnce()
 		told := make(map[uint64]bool)
 		for _, a := range r.stream.notices {
 			if len(a.Totals) > 2*each {
@@ -187,13 +193,7 @@ func TestNoticesFitIntoMessages(t *testing.T) {
 			}
 			r.stream.publish(batch(uint64(seq+1), wanted...))
 		}
-		r.open()
-		r.settle() // all wait
-		r.run()
-		r.settle()
-		if n := len(r.seen.commits); n != 1 {
-			t.Fatalf("%d commits, want 1", n)
-		}
+		r.foldAtOnce()
 		told := make(map[uint64]int)
 		for _, a := range r.stream.notices {
 			bytes := len(piccolo.AppendApplied(nil, &a))

@@ -46,13 +46,25 @@ func guarded(t *testing.T, without string) (url, keys string) {
 		t.Fatalf("nobody may use %s", without)
 	}
 	dir := t.TempDir()
+	return natsOfUsers(t, dir, strings.ReplaceAll(users, line, "")).ClientURL(), keys
+}
+
+// natsOfUsers runs a NATS server in dir, with the users of a configuration.
+func natsOfUsers(t *testing.T, dir, users string) *server.Server {
+	t.Helper()
 	conf := filepath.Join(dir, "nats.conf")
-	writeFile(t, conf, fmt.Sprintf("listen: 127.0.0.1:-1\njetstream { store_dir: %q, sync_interval: always }\n%s", dir, strings.ReplaceAll(users, line, "")))
+	writeFile(t, conf, fmt.Sprintf("listen: 127.0.0.1:-1\njetstream { store_dir: %q, sync_interval: always }\n%s", dir, users))
 	opts, err := server.ProcessConfigFile(conf)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v in\n%s", err, users)
 	}
 	opts.NoSigs = true
+	return runNATS(t, opts)
+}
+
+// runNATS runs a NATS server until the test ends.
+func runNATS(t *testing.T, opts *server.Options) *server.Server {
+	t.Helper()
 	ns, err := server.NewServer(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +74,7 @@ func guarded(t *testing.T, without string) (url, keys string) {
 	if !ns.ReadyForConnections(2 * time.Minute) {
 		t.Fatal("the NATS server is not ready")
 	}
-	return ns.ClientURL(), keys
+	return ns
 }
 
 // The NATS user of each role may do its work; without a subject that it needs,
@@ -141,16 +153,7 @@ func tlsFirst(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns, err := server.NewServer(&server.Options{
+	return runNATS(t, &server.Options{
 		Host: "127.0.0.1", Port: -1, NoSigs: true, TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}}, TLSHandshakeFirst: true, TLSTimeout: 10,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go ns.Start()
-	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(2 * time.Minute) {
-		t.Fatal("the NATS server is not ready")
-	}
-	return ns.Addr().String()
+	}).Addr().String()
 }

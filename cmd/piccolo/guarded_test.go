@@ -6,9 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/piccolo-counter/piccolo"
 	"github.com/piccolo-counter/piccolo/bus"
@@ -31,22 +28,7 @@ func guardedNATS(t *testing.T, without ...string) func(bus.Role) []string {
 		}
 		users = strings.ReplaceAll(users, line, "\n")
 	}
-	conf := filepath.Join(dir, "nats.conf")
-	writeFile(t, conf, fmt.Sprintf("listen: 127.0.0.1:-1\njetstream { store_dir: %q, sync_interval: always }\n%s", dir, users))
-	opts, err := server.ProcessConfigFile(conf)
-	if err != nil {
-		t.Fatalf("%v in\n%s", err, users)
-	}
-	opts.NoSigs = true
-	ns, err := server.NewServer(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go ns.Start()
-	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(time.Minute) {
-		t.Fatal("the server is not ready")
-	}
+	ns := natsOfUsers(t, dir, users)
 	return func(role bus.Role) []string {
 		return []string{"--nats", "nats://" + ns.Addr().String(), "--nats-nkey", filepath.Join(dir, string(role)+".nk")}
 	}
